@@ -1,0 +1,67 @@
+import type { ErrorCode } from '@taskbridge/protocol';
+
+export interface TaskBridgeErrorOptions {
+  /** Machine-readable facts for the client; sent as `details` of the error envelope. */
+  details?: Record<string, unknown>;
+  cause?: unknown;
+}
+
+/**
+ * The one error class of the library. Services, stores and executors throw it; the transports map `code` to an HTTP
+ * status or a WebSocket close in one place each. The message is safe to show to the client.
+ */
+export class TaskBridgeError extends Error {
+  readonly code: ErrorCode;
+  readonly details: Record<string, unknown> | undefined;
+
+  constructor(code: ErrorCode, message: string, options: TaskBridgeErrorOptions = {}) {
+    super(message, options.cause === undefined ? undefined : { cause: options.cause });
+    this.name = new.target.name;
+    this.code = code;
+    this.details = options.details;
+  }
+}
+
+/**
+ * Thrown by `TaskExecutor.submitTask` to refuse a task for good: the task ends with `TASK_FAILED`
+ * (`TASK_SUBMISSION_ERROR`) and the creating request is answered 503. Any other error is retried.
+ */
+export class TaskRejectedError extends TaskBridgeError {
+  constructor(message: string, options: TaskBridgeErrorOptions = {}) {
+    super('TASK_SUBMISSION_ERROR', message, options);
+  }
+}
+
+/** One offending field of a request, named the way the client wrote it (`input.rows[3]`). */
+export interface FieldProblem {
+  field: string;
+  message: string;
+}
+
+/** The 422 refusal: lists every offending field. */
+export function validationError(fields: readonly FieldProblem[]): TaskBridgeError {
+  const first = fields[0];
+  const message = first ? `${first.field}: ${first.message}` : 'The request is not valid';
+  return new TaskBridgeError('REQUEST_VALIDATION_ERROR', message, { details: { fields } });
+}
+
+/** The refusal for an unknown task and, on purpose indistinguishable, for somebody else's task. */
+export function taskNotFound(taskId: string): TaskBridgeError {
+  return new TaskBridgeError('TASK_NOT_FOUND', `Task ${taskId} does not exist`);
+}
+
+/** Duck-typed, because an error of another realm or of a second copy of the package is not `instanceof`. */
+export function isTaskBridgeError(error: unknown): error is TaskBridgeError {
+  return (
+    typeof error === 'object' &&
+    error !== null &&
+    'code' in error &&
+    'name' in error &&
+    (error instanceof TaskBridgeError || error.name === 'TaskBridgeError' || error.name === 'TaskRejectedError')
+  );
+}
+
+/** The message of anything thrown; never a stack. */
+export function messageOf(error: unknown): string {
+  return typeof error === 'object' && error !== null && 'message' in error ? String(error.message) : String(error);
+}
