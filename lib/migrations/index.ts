@@ -1,0 +1,2 @@
+export { runTaskBridgeMigrations } from './run-migrations.js';
+export { createTaskBridgeMigrations } from './taskbridge-migrations.js';
