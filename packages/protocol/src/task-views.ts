@@ -12,8 +12,8 @@ export interface ActionReceiptView {
   suspendId: string;
   actionType: string;
   acceptedAt: string;
-  /** Subject of the caller who answered. */
-  acceptedBy: string;
+  /** Subject of the caller who answered; `null` when nobody did in time and the default action was taken. */
+  acceptedBy: string | null;
 }
 
 /** A file sent with the create; its content is not served by the task routes. */
