@@ -24,6 +24,8 @@ export abstract class TaskExecutor {
   resumeTask?(task: TaskRecord, action: ResumeAction): Promise<void>;
   /** `false` refuses a create with that type as a client's mistake (422). Omitted: every type is accepted. */
   acceptsTaskType?(taskType: string): boolean;
+  /** Deadline of tasks of this type in ms from creation, for creates that give none. Omitted: no deadline. */
+  deadlineMsOf?(taskType: string): number | undefined;
   /** For readiness: rejects when the executor cannot take work. Omitted: always ready. */
   checkReady?(): Promise<void>;
 }

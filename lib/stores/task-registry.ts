@@ -68,6 +68,8 @@ export type TaskHandoff = 'submission' | 'cancellation';
 export abstract class TaskRegistry {
   /** Runs `work` in one READ COMMITTED transaction on one connection. */
   abstract transaction<T>(work: (manager: EntityManager) => Promise<T>): Promise<T>;
+  /** Runs `work` in one read-only REPEATABLE READ transaction: everything it reads is of one instant. */
+  abstract snapshot<T>(work: (manager: EntityManager) => Promise<T>): Promise<T>;
   abstract createTask(task: NewTask, options?: StoreOptions): Promise<TaskCreation>;
   /** `undefined` for an unknown or malformed id. `lock` takes the row's lock and needs a manager. */
   abstract getTask(taskId: string, options?: StoreOptions & { lock?: boolean }): Promise<TaskRecord | undefined>;
