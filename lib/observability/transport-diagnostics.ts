@@ -1,4 +1,5 @@
-export type StreamTransport = 'sse' | 'websocket' | 'poll';
+/** `observable`: the host's own subscription to `TaskEventStream.events$`. */
+export type StreamTransport = 'sse' | 'websocket' | 'poll' | 'observable';
 
 /** Why a stream ended: its task did, the client left, or the server closed it with a retryable or final signal. */
 export type StreamCloseReason =

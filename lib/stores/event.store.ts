@@ -47,9 +47,11 @@ export interface WaitOptions {
  *   visible.
  * - `waitAfter` is `listAfter` that waits for the first event up to `timeoutMs`; it returns an empty list on time-out,
  *   on abort, and at once when the task has ended and nothing follows `afterSeq`.
+ * - `lastSeqs` is one read for any number of tasks: the number of each one's newest event, unknown tasks left out.
  */
 export abstract class EventStore {
   abstract append<T extends TaskEventType>(command: AppendCommand<T>, options?: StoreOptions): Promise<AppendResult>;
   abstract listAfter(taskId: string, afterSeq: number, limit: number): Promise<LogEvent[]>;
   abstract waitAfter(taskId: string, afterSeq: number, options: WaitOptions): Promise<LogEvent[]>;
+  abstract lastSeqs(taskIds: readonly string[]): Promise<Map<string, number>>;
 }

@@ -9,6 +9,8 @@ export interface WakeUpHandlers {
   /** The task's log has grown; read it. */
   onHint(taskId: string): void;
   onWork(kind: WorkKind, taskId: string): void;
+  /** Wake-ups from other processes may have been lost: look at everything that is watched. */
+  onMissed(): void;
 }
 
 /**
@@ -16,6 +18,11 @@ export interface WakeUpHandlers {
  * never data. Always called after the commit.
  */
 export abstract class WakeUps {
+  /** False while wake-ups from other processes do not arrive, so that waiting takes a poll. */
+  get hearsOthers(): boolean {
+    return true;
+  }
+
   /** Any number of tasks; events of one task are in order and contiguous. */
   abstract publishEvents(events: readonly LogEvent[]): void;
   /** For appends whose transaction was the host's. */
