@@ -3,13 +3,7 @@ export type StreamTransport = 'sse' | 'websocket' | 'poll' | 'observable';
 
 /** Why a stream ended: its task did, the client left, or the server closed it with a retryable or final signal. */
 export type StreamCloseReason =
-  | 'terminal'
-  | 'client_gone'
-  | 'stalled'
-  | 'shutdown'
-  | 'refused'
-  | 'idle_unsubscribed'
-  | 'error';
+  'terminal' | 'client_gone' | 'stalled' | 'shutdown' | 'refused' | 'idle_unsubscribed' | 'error';
 
 export type TransportDiagnostic =
   | { kind: 'replay_start'; transport: StreamTransport; taskId: string; afterSeq: number }
