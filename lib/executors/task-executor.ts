@@ -26,6 +26,11 @@ export abstract class TaskExecutor {
   acceptsTaskType?(taskType: string): boolean;
   /** Deadline of tasks of this type in ms from creation, for creates that give none. Omitted: no deadline. */
   deadlineMsOf?(taskType: string): number | undefined;
+  /**
+   * Called in every reconciliation round of every process that has the executor, for upkeep of its own; returns how many
+   * tasks it brought forward. Omitted: nothing to do.
+   */
+  reconcile?(): Promise<number>;
   /** For readiness: rejects when the executor cannot take work. Omitted: always ready. */
   checkReady?(): Promise<void>;
 }

@@ -40,7 +40,7 @@ interface Handoff {
  */
 @Injectable()
 export class HandoffDispatcher {
-  readonly #logger = new Logger('TaskBridge');
+  private readonly logger = new Logger(HandoffDispatcher.name);
 
   constructor(
     @Inject(TASKBRIDGE_SETTINGS) private readonly settings: TaskBridgeSettings,
@@ -65,14 +65,14 @@ export class HandoffDispatcher {
   /** Hands a new task to the executor; the last failure ends it with `TASK_FAILED` `TASK_SUBMISSION_ERROR`. */
   submit(task: TaskRecord): Promise<HandoffOutcome> {
     const { taskId } = task;
-    return this.#dispatch({
+    return this.dispatch({
       kind: 'submission',
       taskId,
       attempts: Math.max(1, task.submission.attempts),
-      call: async () => this.#requireExecutor().submitTask(task),
+      call: async () => this.requireExecutor().submitTask(task),
       delivered: () => this.registry.markHandoffDelivered(taskId, 'submission'),
       failed: (error, retryInMs) => this.registry.markHandoffFailed(taskId, 'submission', error, retryInMs),
-      end: (message) => this.#fail(taskId, { code: 'TASK_SUBMISSION_ERROR', message, retryable: true }),
+      end: (message) => this.fail(taskId, { code: 'TASK_SUBMISSION_ERROR', message, retryable: true }),
       refusable: true,
     });
   }
@@ -80,14 +80,14 @@ export class HandoffDispatcher {
   /** Hands an accepted answer to the resume service; the last failure ends the task with `TASK_RESUME_ERROR`. */
   resume(pending: PendingResume): Promise<HandoffOutcome> {
     const { taskId, clientActionId, resume } = pending.receipt;
-    return this.#dispatch({
+    return this.dispatch({
       kind: 'resume',
       taskId,
       attempts: Math.max(1, resume.attempts),
-      call: () => this.#callResume(pending),
+      call: () => this.callResume(pending),
       delivered: () => this.suspensions.markResumeDispatched(taskId, clientActionId),
       failed: (error, retryInMs) => this.suspensions.markResumeFailed(taskId, clientActionId, error, retryInMs),
-      end: (message) => this.#fail(taskId, { code: 'TASK_RESUME_ERROR', message, retryable: true }),
+      end: (message) => this.fail(taskId, { code: 'TASK_RESUME_ERROR', message, retryable: true }),
       refusable: true,
     });
   }
@@ -96,11 +96,11 @@ export class HandoffDispatcher {
   cancel(task: TaskRecord): Promise<HandoffOutcome> {
     const { taskId } = task;
     const reason = task.cancelReason ?? 'cancelled_by_user';
-    return this.#dispatch({
+    return this.dispatch({
       kind: 'cancellation',
       taskId,
       attempts: Math.max(1, task.cancellation.attempts),
-      call: async () => this.#requireExecutor().requestCancellation(task),
+      call: async () => this.requireExecutor().requestCancellation(task),
       delivered: () => this.registry.markHandoffDelivered(taskId, 'cancellation'),
       failed: (error, retryInMs) => this.registry.markHandoffFailed(taskId, 'cancellation', error, retryInMs),
       end: () => this.events.append({ taskId, type: 'TASK_CANCELLED', attempt: null, payload: { reason } }),
@@ -108,52 +108,52 @@ export class HandoffDispatcher {
     });
   }
 
-  async #dispatch(handoff: Handoff): Promise<HandoffOutcome> {
+  private async dispatch(handoff: Handoff): Promise<HandoffOutcome> {
     let outcome: HandoffOutcome;
     try {
-      outcome = await this.#attempt(handoff);
+      outcome = await this.attempt(handoff);
     } catch (error) {
-      this.#logger.error(`The ${handoff.kind} of task ${handoff.taskId} stays pending: ${messageOf(error)}`);
+      this.logger.error(`The ${handoff.kind} of task ${handoff.taskId} stays pending: ${messageOf(error)}`);
       outcome = 'retry';
     }
     this.metrics.count('taskbridge_handoffs_total', 1, { kind: handoff.kind, outcome });
     return outcome;
   }
 
-  async #attempt(handoff: Handoff): Promise<HandoffOutcome> {
+  private async attempt(handoff: Handoff): Promise<HandoffOutcome> {
     const { kind, taskId, attempts } = handoff;
     const { maxAttempts, dispatchTimeoutMs } = this.settings.reconciliation;
     // More claims than tries: the processes that claimed it died while at it.
     if (attempts > maxAttempts) {
-      return this.#exhaust(handoff);
+      return this.exhaust(handoff);
     }
     try {
       await callWithTimeout(handoff.call, dispatchTimeoutMs, `The ${kind} of task ${taskId}`);
     } catch (error) {
-      return this.#failed(handoff, error);
+      return this.failed(handoff, error);
     }
     await handoff.delivered();
     return 'delivered';
   }
 
-  async #failed(handoff: Handoff, error: unknown): Promise<HandoffOutcome> {
+  private async failed(handoff: Handoff, error: unknown): Promise<HandoffOutcome> {
     const { kind, taskId, attempts } = handoff;
     if (handoff.refusable && isRejection(error)) {
-      await this.#end(handoff, errorText(error));
+      await this.end(handoff, errorText(error));
       return 'rejected';
     }
-    this.#logger.warn(`The ${kind} of task ${taskId} failed (try ${attempts}): ${messageOf(error)}`);
+    this.logger.warn(`The ${kind} of task ${taskId} failed (try ${attempts}): ${messageOf(error)}`);
     const retryInMs = backoffDelayMs(attempts, this.settings.reconciliation);
     await handoff.failed(errorText(error), retryInMs);
-    return attempts >= this.settings.reconciliation.maxAttempts ? this.#exhaust(handoff) : 'retry';
+    return attempts >= this.settings.reconciliation.maxAttempts ? this.exhaust(handoff) : 'retry';
   }
 
-  async #exhaust(handoff: Handoff): Promise<HandoffOutcome> {
-    await this.#end(handoff, `The ${handoff.kind} failed ${this.settings.reconciliation.maxAttempts} times`);
+  private async exhaust(handoff: Handoff): Promise<HandoffOutcome> {
+    await this.end(handoff, `The ${handoff.kind} failed ${this.settings.reconciliation.maxAttempts} times`);
     return 'exhausted';
   }
 
-  async #end(handoff: Handoff, message: string): Promise<void> {
+  private async end(handoff: Handoff, message: string): Promise<void> {
     try {
       await handoff.end(message);
     } catch (error) {
@@ -163,7 +163,7 @@ export class HandoffDispatcher {
     }
   }
 
-  async #callResume(pending: PendingResume): Promise<void> {
+  private async callResume(pending: PendingResume): Promise<void> {
     const task = await this.registry.getTask(pending.receipt.taskId);
     if (task === undefined || isTerminalStatus(task.status)) {
       return;
@@ -174,14 +174,14 @@ export class HandoffDispatcher {
     await this.resumeService.resumeTask(task, pending);
   }
 
-  #requireExecutor(): TaskExecutor {
+  private requireExecutor(): TaskExecutor {
     if (this.executor === undefined) {
       throw new Error('This process was configured with execution: false and has no TaskExecutor');
     }
     return this.executor;
   }
 
-  #fail(taskId: string, payload: TaskEventPayloads['TASK_FAILED']): Promise<unknown> {
+  private fail(taskId: string, payload: TaskEventPayloads['TASK_FAILED']): Promise<unknown> {
     return this.events.append({ taskId, type: 'TASK_FAILED', attempt: null, payload });
   }
 }

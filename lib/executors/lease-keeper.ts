@@ -1,0 +1,112 @@
+import { Inject, Injectable, Logger } from '@nestjs/common';
+import { type HeldLease, TaskLeaseStore } from '../stores/task-lease.store.js';
+import { messageOf } from '../taskbridge.errors.js';
+import type { TaskBridgeSettings } from '../taskbridge.options.js';
+import { TASKBRIDGE_PROCESS_ID, TASKBRIDGE_SETTINGS } from '../taskbridge.tokens.js';
+import { RunPool } from './run-pool.js';
+import type { TaskRun } from './task-run.js';
+
+/**
+ * Keeps this process's leases alive by one row per process, and compares them with the runs: a run whose lease is gone
+ * is told so, and a lease without a run is handed back.
+ */
+@Injectable()
+export class LeaseKeeper {
+  private readonly logger = new Logger(LeaseKeeper.name);
+  private timer: NodeJS.Timeout | undefined;
+  private beating: Promise<void> | undefined;
+  private stopped = false;
+  private failing = false;
+  private lastBeatAt: number | undefined;
+  /** Leases that had no run at the last beat, as `taskId:attempt`. */
+  private orphans: ReadonlySet<string> = new Set();
+
+  constructor(
+    private readonly leases: TaskLeaseStore,
+    private readonly pool: RunPool,
+    @Inject(TASKBRIDGE_SETTINGS) private readonly settings: TaskBridgeSettings,
+    @Inject(TASKBRIDGE_PROCESS_ID) private readonly processId: string,
+  ) {}
+
+  /** False when the last renewal is longer ago than the lease lasts: others may have taken the tasks. */
+  get isAlive(): boolean {
+    return this.lastBeatAt !== undefined && performance.now() - this.lastBeatAt < this.settings.execution.leaseMs;
+  }
+
+  /** Resolves once this process is known to the database; leases may be taken from then on. Rejects when it cannot be reached. */
+  async ensure(): Promise<void> {
+    if (!this.isAlive) await this.beat();
+  }
+
+  /** Renews now and looks at every lease. Calls join the beat under way only if it has not read yet. */
+  async beat(): Promise<void> {
+    if (this.stopped) return;
+    await this.beating?.catch(() => undefined);
+    this.beating ??= this.renew().finally(() => {
+      this.beating = undefined;
+      this.schedule();
+    });
+    await this.beating;
+  }
+
+  /** Removes this process; its leases must have been handed back before. */
+  async stop(): Promise<void> {
+    this.stopped = true;
+    clearTimeout(this.timer);
+    await this.beating?.catch(() => undefined);
+    if (this.lastBeatAt !== undefined) await this.leases.removeProcess(this.processId);
+  }
+
+  private schedule(): void {
+    clearTimeout(this.timer);
+    if (this.stopped) return;
+    this.timer = setTimeout(() => void this.beatQuietly(), this.settings.execution.heartbeatMs);
+  }
+
+  private async beatQuietly(): Promise<void> {
+    try {
+      await this.beat();
+      this.failing = false;
+    } catch (error) {
+      if (!this.failing) this.logger.error(`The leases could not be renewed; trying again: ${messageOf(error)}`);
+      this.failing = true;
+    }
+  }
+
+  private async renew(): Promise<void> {
+    const runs = this.pool.all();
+    const startedAt = performance.now();
+    const { leaseMs } = this.settings.execution;
+    const host = this.settings.instanceName;
+    const held = await this.leases.heartbeat({ processId: this.processId, host, pid: process.pid }, leaseMs);
+    this.lastBeatAt = startedAt;
+    this.compare(runs, held);
+    await this.returnOrphans(held);
+  }
+
+  private compare(runs: readonly TaskRun[], held: readonly HeldLease[]): void {
+    const leases = new Map(held.map((lease) => [keyOf(lease.taskId, lease.attempt), lease]));
+    for (const run of runs) {
+      if (run.isConcluding) continue;
+      const lease = leases.get(keyOf(run.taskId, run.attemptNo));
+      if (lease === undefined) run.abort('SUPERSEDED');
+      else if (lease.cancelRequested) run.abort('CANCELLED');
+      else if (lease.overdue) run.abort('DEADLINE');
+    }
+  }
+
+  /** Only at the second sight: at the first, its grant may be on its way to the pool. */
+  private async returnOrphans(held: readonly HeldLease[]): Promise<void> {
+    const running = new Set(this.pool.all().map((run) => keyOf(run.taskId, run.attemptNo)));
+    const without = held.filter((lease) => !running.has(keyOf(lease.taskId, lease.attempt)));
+    const seenBefore = without.filter((lease) => this.orphans.has(keyOf(lease.taskId, lease.attempt)));
+    this.orphans = new Set(without.map((lease) => keyOf(lease.taskId, lease.attempt)));
+    for (const { taskId, attempt } of seenBefore) {
+      await this.leases.handBack(this.processId, { taskId, attempt, delayMs: 0 });
+    }
+  }
+}
+
+function keyOf(taskId: string, attempt: number): string {
+  return `${taskId}:${attempt}`;
+}

@@ -1,0 +1,68 @@
+import { Logger } from '@nestjs/common';
+import { messageOf } from '../taskbridge.errors.js';
+
+export interface PeriodicJobOptions {
+  /** For the log. */
+  name: string;
+  /** Does one batch and returns how many items it took. */
+  work(): Promise<number>;
+  /** A batch of this size is followed by another at once. */
+  batchSize: number;
+  /** Least time between two starts by `runIfDue`, in ms; 0 for every round. */
+  everyMs?: number;
+}
+
+/** So that a backlog of one kind cannot keep a round, or a shutdown, busy for ever. */
+const MAX_BATCHES = 20;
+
+/** One kind of upkeep: never overlaps with itself, and a failure is logged once and tried again in the next round. */
+export class PeriodicJob {
+  private readonly logger = new Logger('TaskScheduler');
+  private running: Promise<void> | undefined;
+  private again = false;
+  private stopped = false;
+  private failing = false;
+  private startedAt: number | undefined;
+
+  constructor(private readonly options: PeriodicJobOptions) {}
+
+  runIfDue(): Promise<void> {
+    const { everyMs = 0 } = this.options;
+    const due = this.startedAt === undefined || performance.now() - this.startedAt >= everyMs;
+    return due ? this.run() : Promise.resolve();
+  }
+
+  /** Never rejects. While a run is under way, one more follows it, because the first may have read too early. */
+  run(): Promise<void> {
+    if (this.running !== undefined) this.again = true;
+    else this.running = this.repeat().finally(() => (this.running = undefined));
+    return this.running;
+  }
+
+  /** Resolves when no run is under way. */
+  async stop(): Promise<void> {
+    this.stopped = true;
+    await this.running;
+  }
+
+  private async repeat(): Promise<void> {
+    do {
+      this.again = false;
+      await this.once();
+    } while (this.again && !this.stopped);
+  }
+
+  private async once(): Promise<void> {
+    this.startedAt = performance.now();
+    try {
+      let batches = 0;
+      while (!this.stopped && batches < MAX_BATCHES && (await this.options.work()) >= this.options.batchSize)
+        batches += 1;
+      if (this.failing) this.logger.log(`${this.options.name} works again`);
+      this.failing = false;
+    } catch (error) {
+      if (!this.failing) this.logger.error(`${this.options.name} failed and is tried again: ${messageOf(error)}`);
+      this.failing = true;
+    }
+  }
+}

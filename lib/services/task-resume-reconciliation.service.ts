@@ -1,0 +1,32 @@
+import { Inject, Injectable } from '@nestjs/common';
+import { SuspensionStore } from '../stores/suspension.store.js';
+import type { TaskBridgeSettings } from '../taskbridge.options.js';
+import { TASKBRIDGE_SETTINGS } from '../taskbridge.tokens.js';
+import { HandoffDispatcher } from './handoff-dispatcher.js';
+
+/** Brings accepted answers to the executor, and settles questions that nobody answered in time. */
+@Injectable()
+export class TaskResumeReconciliationService {
+  constructor(
+    private readonly suspensions: SuspensionStore,
+    private readonly dispatcher: HandoffDispatcher,
+    @Inject(TASKBRIDGE_SETTINGS) private readonly settings: TaskBridgeSettings,
+  ) {}
+
+  /**
+   * Tries one batch of due answers, of each task only the oldest. Safe on many instances at once. Returns how many were
+   * tried; 0 where this process has no executor.
+   */
+  async reconcile(): Promise<number> {
+    if (!this.dispatcher.enabled) return 0;
+    const { batchSize, claimMs } = this.settings.reconciliation;
+    const pending = await this.suspensions.listPendingResumeHandoffs(batchSize, claimMs);
+    await Promise.all(pending.map((resume) => this.dispatcher.resume(resume)));
+    return pending.length;
+  }
+
+  /** Applies `onExpiry` to one batch of questions past due; returns how many. A default action's resume is due at once. */
+  expire(): Promise<number> {
+    return this.suspensions.expireOpenSuspensions(this.settings.reconciliation.batchSize);
+  }
+}

@@ -1,0 +1,108 @@
+import { Inject, Injectable, Optional } from '@nestjs/common';
+import { TaskExecutor } from '../executors/task-executor.js';
+import { MetricsSink } from '../observability/metrics-sink.js';
+import { AttachmentStore } from '../stores/attachment.store.js';
+import { WakeUps } from '../streams/wake-ups.js';
+import type { TaskBridgeSettings } from '../taskbridge.options.js';
+import { TASKBRIDGE_SETTINGS } from '../taskbridge.tokens.js';
+import { PeriodicJob } from './periodic-job.js';
+import { TaskCancellationReconciliationService } from './task-cancellation-reconciliation.service.js';
+import { TaskDeadlineService } from './task-deadline.service.js';
+import { TaskResumeReconciliationService } from './task-resume-reconciliation.service.js';
+import { TaskSubmissionReconciliationService } from './task-submission-reconciliation.service.js';
+
+const STAGED_ATTACHMENT_MAX_AGE_MS = 3_600_000;
+const STAGED_ATTACHMENT_SWEEP_MS = 600_000;
+/** Wake-ups that come closer together share one early round. */
+const EARLY_ROUND_PAUSE_MS = 50;
+
+/**
+ * The one loop of this process that brings forward what stayed behind: hand-offs, expiries, deadlines, dead processes'
+ * tasks. Every instance runs it; the database decides who takes what. With `reconciliation.enabled: false` it does
+ * nothing by itself, and the host calls `runRound`.
+ */
+@Injectable()
+export class TaskScheduler {
+  private readonly handoffs: readonly PeriodicJob[];
+  private readonly jobs: readonly PeriodicJob[];
+  private timer: NodeJS.Timeout | undefined;
+  private earlyTimer: NodeJS.Timeout | undefined;
+  private unsubscribe: (() => void) | undefined;
+  private stopped = false;
+
+  constructor(
+    @Inject(TASKBRIDGE_SETTINGS) private readonly settings: TaskBridgeSettings,
+    private readonly wakeUps: WakeUps,
+    private readonly metrics: MetricsSink,
+    submissions: TaskSubmissionReconciliationService,
+    resumes: TaskResumeReconciliationService,
+    cancellations: TaskCancellationReconciliationService,
+    deadlines: TaskDeadlineService,
+    attachments: AttachmentStore,
+    @Optional() executor?: TaskExecutor,
+  ) {
+    const { batchSize } = settings.reconciliation;
+    const job = (name: string, work: () => Promise<number>, everyMs = 0) =>
+      new PeriodicJob({ name, work, batchSize, everyMs });
+    this.handoffs = [
+      job('The delivery of submissions', () => submissions.reconcile()),
+      job('The delivery of answers', () => resumes.reconcile()),
+      job('The delivery of cancellations', () => cancellations.reconcile()),
+    ];
+    this.jobs = [
+      ...this.handoffs,
+      job('The expiry of questions', () => resumes.expire()),
+      job('The deadline check', () => deadlines.reconcile()),
+      job('The upkeep of the executor', async () => (await executor?.reconcile?.()) ?? 0),
+      job(
+        'The removal of staged attachments',
+        () => attachments.discardStaged(STAGED_ATTACHMENT_MAX_AGE_MS),
+        STAGED_ATTACHMENT_SWEEP_MS,
+      ),
+    ];
+  }
+
+  /** Repeats have no effect. */
+  start(): void {
+    if (!this.settings.reconciliation.enabled || this.stopped || this.unsubscribe !== undefined) return;
+    this.unsubscribe = this.wakeUps.subscribe({
+      onWork: (kind) => {
+        if (kind !== 'runnable') this.scheduleEarlyRound();
+      },
+    });
+    this.scheduleRound();
+  }
+
+  /** Starts every kind that is due and resolves when all have ended; one that fails does not stop the others. */
+  async runRound(): Promise<void> {
+    await Promise.all(this.jobs.map((job) => job.runIfDue()));
+  }
+
+  /** No round starts afterwards; resolves when the last one has ended. */
+  async stop(): Promise<void> {
+    this.stopped = true;
+    this.unsubscribe?.();
+    clearTimeout(this.timer);
+    clearTimeout(this.earlyTimer);
+    await Promise.all(this.jobs.map((job) => job.stop()));
+  }
+
+  /** Jittered by a quarter, so that instances which booted together spread out. */
+  private scheduleRound(): void {
+    const pauseMs = this.settings.reconciliation.intervalMs * (0.75 + Math.random() / 2);
+    const dueAt = performance.now() + pauseMs;
+    this.timer = setTimeout(() => {
+      this.metrics.gauge('taskbridge_scheduler_lag_seconds', (performance.now() - dueAt) / 1_000);
+      // Not awaited: a kind that hangs in a host's code must not hold up the next round of the others.
+      void this.runRound();
+      this.scheduleRound();
+    }, pauseMs);
+  }
+
+  private scheduleEarlyRound(): void {
+    this.earlyTimer ??= setTimeout(() => {
+      this.earlyTimer = undefined;
+      for (const job of this.handoffs) void job.run();
+    }, EARLY_ROUND_PAUSE_MS);
+  }
+}
