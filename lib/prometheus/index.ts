@@ -1,0 +1,1 @@
+export { PrometheusMetricsSink } from './prometheus-metrics.sink.js';

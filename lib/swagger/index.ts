@@ -1,0 +1,2 @@
+export { decorateForSwagger } from './decorate-for-swagger.js';
+export { describeWebSocket } from './describe-web-socket.js';

@@ -1,0 +1,1 @@
+export { TaskBridgeHealthIndicator } from './task-bridge.health-indicator.js';
