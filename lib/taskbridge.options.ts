@@ -215,8 +215,8 @@ export interface TaskBridgeStaticOptions extends TaskBridgeSupplies {
   http?: Partial<HttpRouteSettings> | false;
   /** `false` mounts no gateway and needs no WebSocket adapter. */
   webSocket?: Partial<WebSocketRouteSettings> | false;
-  /** `false`: this process accepts and serves tasks but runs none. @default true */
-  execution?: boolean;
+  /** How `HandlerTaskExecutor` runs tasks; `false`: this process accepts and serves tasks but runs none. */
+  execution?: Partial<ExecutionSettings> | false;
   /** Runs the migrations at boot under an advisory lock; several instances may boot at once. @default false */
   runMigrations?: boolean;
   /** Put on every controller, for example the host's own `@Public()`. */
@@ -225,7 +225,7 @@ export interface TaskBridgeStaticOptions extends TaskBridgeSupplies {
   imports?: ModuleMetadata['imports'];
 }
 
-export type TaskBridgeOptions = TaskBridgeStaticOptions & Omit<TaskBridgeRuntimeOptions, 'http' | 'webSocket'>;
+export type TaskBridgeOptions = TaskBridgeStaticOptions & Omit<TaskBridgeRuntimeOptions, 'http' | 'webSocket' | 'execution'>;
 
 export interface TaskBridgeOptionsFactory {
   createTaskBridgeOptions(): TaskBridgeRuntimeOptions | Promise<TaskBridgeRuntimeOptions>;

@@ -41,7 +41,8 @@ export function resolveSettings(
   fixed: TaskBridgeStaticOptions,
   runtime: TaskBridgeRuntimeOptions = {},
 ): TaskBridgeSettings {
-  const leaseMs = runtime.execution?.leaseMs ?? 15_000;
+  const execution = { ...defined(fixed.execution === false ? {} : fixed.execution), ...defined(runtime.execution) };
+  const leaseMs = execution.leaseMs ?? 15_000;
   const settings: TaskBridgeSettings = {
     http: resolveHttpRoutes(fixed, runtime.http),
     webSocket: resolveWebSocketRoutes(fixed, runtime.webSocket),
@@ -80,7 +81,7 @@ export function resolveSettings(
       leaseMs,
       heartbeatMs: Math.floor(leaseMs / 3),
       cancelGraceMs: 10_000,
-      ...defined(runtime.execution),
+      ...execution,
     },
     reconciliation: {
       enabled: true,

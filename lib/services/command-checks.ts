@@ -68,7 +68,7 @@ function checkDeadline(deadlineMs: number | undefined): FieldProblem[] {
 
 /** Postgres stores neither U+0000 nor a lone surrogate. */
 export function isStorableText(text: string): boolean {
-  return !text.includes('\u0000') && !/\p{Surrogate}/u.test(text);
+  return !text.includes('\u0000') && text.isWellFormed();
 }
 
 /** `JSON.stringify` escapes exactly the characters that Postgres refuses: NUL and lone surrogates. */
