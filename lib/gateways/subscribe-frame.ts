@@ -1,0 +1,28 @@
+import type { WebSocketSubscribeRequest } from '@taskbridge/protocol';
+import type { RawData } from 'ws';
+
+/** What a client may ask for: the one frame it sends. Members that the wire does not define are ignored. */
+export type SubscribeFrame = Required<WebSocketSubscribeRequest>;
+
+/** `undefined` for anything that is not a subscribe frame; whether its cursor is one is for the log to say. */
+export function parseSubscribe(data: RawData, isBinary: boolean): SubscribeFrame | undefined {
+  if (isBinary) return undefined;
+  const { action, taskId, lastEventId = null } = parseObject(data);
+  if (action !== 'subscribe' || typeof taskId !== 'string' || taskId === '') return undefined;
+  if (lastEventId !== null && typeof lastEventId !== 'string') return undefined;
+  return { action, taskId, lastEventId };
+}
+
+function parseObject(data: RawData): Record<string, unknown> {
+  try {
+    const value: unknown = JSON.parse(textOf(data));
+    return typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : {};
+  } catch {
+    return {};
+  }
+}
+
+function textOf(data: RawData): string {
+  if (Array.isArray(data)) return Buffer.concat(data).toString();
+  return Buffer.isBuffer(data) ? data.toString() : Buffer.from(data).toString();
+}

@@ -1,0 +1,46 @@
+import type { StreamCloseReason, StreamTransport } from '../observability/transport-diagnostics.js';
+import type { FrameBatch } from './frame-batch.js';
+
+/** What a sink reports back about its peer. */
+export interface SinkOwner {
+  /** The last write has left this process; the next one may follow. */
+  written(): void;
+  /** The peer is gone: nothing can be sent any more. */
+  gone(): void;
+  /** The transport's side wants to end; `end` is called in turn. */
+  close(reason: StreamCloseReason): void;
+}
+
+/**
+ * The transport's end of one stream. Its follower writes one batch at a time and waits for `written`, so a sink never
+ * queues; every method is called at most once before that, `end` at most once at all.
+ */
+export abstract class FollowerSink {
+  abstract readonly transport: StreamTransport;
+  private owner: SinkOwner | undefined;
+
+  /** Called by the follower before its first write. */
+  attach(owner: SinkOwner): void {
+    this.owner = owner;
+  }
+
+  abstract write(batch: FrameBatch): void;
+  /** Idle for the heartbeat interval; `seq` is the cursor of the stream. */
+  abstract heartbeat(seq: number): void;
+  /** Nothing more will be written. Not called when the peer is gone. */
+  abstract end(reason: StreamCloseReason): void;
+
+  /** Ends the stream with the transport's retryable signal. */
+  shutdown(): void {
+    this.owner?.close('shutdown');
+  }
+
+  /** The transport has lost its peer. */
+  gone(): void {
+    this.owner?.gone();
+  }
+
+  protected written(): void {
+    this.owner?.written();
+  }
+}

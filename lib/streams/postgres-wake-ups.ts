@@ -1,0 +1,174 @@
+import { Inject, Injectable, Logger } from '@nestjs/common';
+import { setTimeout as delay } from 'node:timers/promises';
+import type pg from 'pg';
+import type { DataSource } from 'typeorm';
+import { MetricsSink } from '../observability/metrics-sink.js';
+import type { LogEvent } from '../stores/records.js';
+import { messageOf } from '../taskbridge.errors.js';
+import type { TaskBridgeSettings } from '../taskbridge.options.js';
+import { TASKBRIDGE_DATA_SOURCE, TASKBRIDGE_PROCESS_ID, TASKBRIDGE_SETTINGS } from '../taskbridge.tokens.js';
+import { NotifyChannel } from './notify-channel.js';
+import { parseNotification } from './notify-message.js';
+import { NotifyOutbox } from './notify-outbox.js';
+import { NotifySender } from './notify-sender.js';
+import { ReconnectingClient } from './reconnecting-client.js';
+import { type WakeUpHandlers, WakeUps, type WorkKind } from './wake-ups.js';
+
+/** How this process learns of what others commit. */
+export type ListenerMode = 'listening' | 'polling';
+
+const PROBE_INTERVAL_MS = 10_000;
+/** How long the boot waits for the listener to hear its first probe. */
+const SELF_TEST_MS = 3_000;
+const FLUSH_LIMIT_MS = 2_000;
+const STEP_MS = 5;
+
+/**
+ * Wake-ups over LISTEN/NOTIFY on two connections of their own, never the pool's: locally at once, to other processes
+ * by one coalesced notification. A probe that it sends to itself tells whether notifications arrive, which a proxy
+ * between can prevent without an error; until they do, followers poll.
+ */
+@Injectable()
+export class PostgresWakeUps extends WakeUps {
+  private readonly logger = new Logger(PostgresWakeUps.name);
+  private readonly subscribers = new Set<Partial<WakeUpHandlers>>();
+  private readonly outbox: NotifyOutbox;
+  private readonly sender: NotifySender;
+  private readonly listener: ReconnectingClient;
+  private probeTimer: NodeJS.Timeout | undefined;
+  private probeSent = 0;
+  private probeHeard = 0;
+  private hearing = false;
+
+  constructor(
+    @Inject(TASKBRIDGE_DATA_SOURCE) dataSource: DataSource,
+    @Inject(TASKBRIDGE_SETTINGS) settings: TaskBridgeSettings,
+    @Inject(TASKBRIDGE_PROCESS_ID) private readonly processId: string,
+    private readonly metrics: MetricsSink,
+  ) {
+    super();
+    const channel = new NotifyChannel(dataSource, settings.direct);
+    this.outbox = new NotifyOutbox(processId, settings.streams.notify === 'inline');
+    this.sender = new NotifySender(this.outbox, channel, () => this.probe());
+    this.listener = new ReconnectingClient({
+      name: 'listening',
+      create: () => channel.createClient('listen'),
+      onConnected: (client) => this.listen(client, channel),
+      onLost: () => this.setHearing(false),
+    });
+  }
+
+  override get hearsOthers(): boolean {
+    return this.hearing;
+  }
+
+  /** For readiness and logs. */
+  get mode(): ListenerMode {
+    return this.hearing ? 'listening' : 'polling';
+  }
+
+  /** Subscriptions that are held now. */
+  get subscriberCount(): number {
+    return this.subscribers.size;
+  }
+
+  /** Connects and tests itself; resolves also when notifications do not arrive, and goes on trying. */
+  async start(): Promise<void> {
+    if (this.probeTimer) return;
+    this.probeTimer = setInterval(() => this.checkProbe(), PROBE_INTERVAL_MS).unref();
+    await Promise.all([this.sender.start(), this.listener.start()]);
+    const untilMs = performance.now() + SELF_TEST_MS;
+    while (!this.hearing && performance.now() < untilMs) await delay(STEP_MS);
+    if (!this.hearing) this.logger.warn('Notifications do not arrive: followers poll until they do');
+  }
+
+  /** Sends what waits and disconnects; local subscribers are still served. */
+  async stop(): Promise<void> {
+    clearInterval(this.probeTimer);
+    this.probeTimer = undefined;
+    this.hearing = false;
+    await this.sender.stop(FLUSH_LIMIT_MS);
+    await this.listener.stop();
+  }
+
+  publishEvents(events: readonly LogEvent[]): void {
+    if (events.length === 0) return;
+    this.deliver('local', (handlers) => handlers.onEvents?.(events));
+    this.outbox.addEvents(events);
+    this.sender.flush();
+  }
+
+  publishHint(taskId: string): void {
+    this.deliver('local', (handlers) => handlers.onHint?.(taskId));
+    this.outbox.addHint(taskId);
+    this.sender.flush();
+  }
+
+  publishWork(kind: WorkKind, taskId: string): void {
+    this.deliver('local', (handlers) => handlers.onWork?.(kind, taskId));
+    this.outbox.addWork(kind, taskId);
+    this.sender.flush();
+  }
+
+  subscribe(handlers: Partial<WakeUpHandlers>): () => void {
+    this.subscribers.add(handlers);
+    return () => void this.subscribers.delete(handlers);
+  }
+
+  private async listen(client: pg.Client, channel: NotifyChannel): Promise<void> {
+    client.on('notification', ({ payload = '' }) => this.receive(payload));
+    await client.query(`listen "${await channel.nameFor(client)}"`);
+    setImmediate(() => this.probe());
+  }
+
+  private receive(payload: string): void {
+    const notification = parseNotification(payload);
+    if (!notification) return;
+    const { origin, events, hints, work, probe } = notification;
+    if (origin === this.processId) return this.hear(probe);
+    if (events.length > 0) this.deliver('notification', (handlers) => handlers.onEvents?.(events));
+    for (const taskId of hints) this.deliver('hint', (handlers) => handlers.onHint?.(taskId));
+    for (const [kind, taskId] of work) this.deliver('notification', (handlers) => handlers.onWork?.(kind, taskId));
+  }
+
+  private deliver(source: string, tell: (handlers: Partial<WakeUpHandlers>) => void): void {
+    this.metrics.count('taskbridge_wakeups_total', 1, { source });
+    for (const handlers of this.subscribers) {
+      try {
+        tell(handlers);
+      } catch (error) {
+        this.logger.error(`A wake-up handler failed: ${messageOf(error)}`);
+      }
+    }
+  }
+
+  /** Once both connections are there, and at intervals from then on. */
+  private probe(): void {
+    if (!this.sender.isConnected || !this.listener.current) return;
+    this.probeSent += 1;
+    this.outbox.setProbe(this.probeSent);
+    this.sender.flush();
+  }
+
+  private hear(probe: number | undefined): void {
+    if (probe === undefined) return;
+    this.probeHeard = probe;
+    if (this.listener.current) this.setHearing(true);
+  }
+
+  /** A probe that has not come back within an interval: the connections look alive and are not. */
+  private checkProbe(): void {
+    if (this.probeHeard === this.probeSent) return this.probe();
+    this.setHearing(false);
+    this.listener.replace();
+    this.sender.replace();
+  }
+
+  private setHearing(hearing: boolean): void {
+    if (hearing === this.hearing) return;
+    this.hearing = hearing;
+    this.metrics.gauge('taskbridge_listener_deaf', hearing ? 0 : 1);
+    this.logger[hearing ? 'log' : 'warn'](hearing ? 'Notifications arrive' : 'Notifications have stopped: polling');
+    this.deliver('state', (handlers) => handlers.onMissed?.());
+  }
+}

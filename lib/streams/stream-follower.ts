@@ -1,0 +1,150 @@
+import type { Subscription } from 'rxjs';
+import type { StreamCloseReason } from '../observability/transport-diagnostics.js';
+import type { FollowerSink, SinkOwner } from './follower-sink.js';
+import type { FrameBatch } from './frame-batch.js';
+import type { Ticking } from './stream-ticker.js';
+import type { TaskTail } from './task-tail.js';
+
+export interface FollowerLimits {
+  liveBatchSize: number;
+  replayBatchSize: number;
+  heartbeatIntervalMs: number;
+  stallTimeoutMs: number;
+}
+
+/** Told what a follower does; the service behind it measures and cleans up. */
+export interface FollowerObserver {
+  delivered(follower: StreamFollower, batch: FrameBatch): void;
+  beat(follower: StreamFollower): void;
+  closed(follower: StreamFollower, reason: StreamCloseReason): void;
+  readFailed(follower: StreamFollower, error: unknown): void;
+}
+
+/** Pause after a failed read of the log; the stream stays open meanwhile. */
+const READ_RETRY_MS = 1_000;
+
+/**
+ * One client following one task: a cursor and at most one unsent batch. It pulls: the next batch is taken when the
+ * previous one has left, from the shared tail if that reaches back to the cursor, from the log otherwise.
+ */
+export class StreamFollower implements Ticking, SinkOwner {
+  private readonly subscription: Subscription;
+  private state: 'idle' | 'writing' | 'reading' | 'closed' = 'idle';
+  private pumping = false;
+  private ending = false;
+  private replayed: FrameBatch[] = [];
+  private writtenAtMs = performance.now();
+  private retryAtMs = Infinity;
+
+  constructor(
+    readonly tail: TaskTail,
+    readonly sink: FollowerSink,
+    private cursor: number,
+    private readonly limits: FollowerLimits,
+    private readonly observer: FollowerObserver,
+  ) {
+    sink.attach(this);
+    this.subscription = tail.batches$.subscribe({ next: () => this.pump() });
+  }
+
+  /** Number of the last event handed to the transport. */
+  get seq(): number {
+    return this.cursor;
+  }
+
+  get isClosed(): boolean {
+    return this.state === 'closed';
+  }
+
+  /** Sends whatever is due; called once to start, and whenever something may have become due. */
+  pump(): void {
+    if (this.pumping) return;
+    this.pumping = true;
+    while (this.state === 'idle' && this.step());
+    this.pumping = false;
+  }
+
+  written(): void {
+    if (this.state === 'writing') this.state = 'idle';
+    this.pump();
+  }
+
+  gone(): void {
+    this.close('client_gone');
+  }
+
+  tick(nowMs: number): void {
+    if (this.state === 'writing') {
+      if (nowMs - this.writtenAtMs >= this.limits.stallTimeoutMs) this.close('stalled');
+      return;
+    }
+    if (nowMs >= this.retryAtMs) this.retry();
+    if (nowMs - this.writtenAtMs >= this.limits.heartbeatIntervalMs) this.beat(nowMs);
+  }
+
+  /** Idempotent: the first reason counts. */
+  close(reason: StreamCloseReason): void {
+    if (this.state === 'closed') return;
+    this.state = 'closed';
+    this.replayed = [];
+    this.subscription.unsubscribe();
+    this.observer.closed(this, reason);
+    if (reason !== 'client_gone') this.sink.end(reason);
+  }
+
+  /** Takes one step; `false` when there is nothing to do until something happens. */
+  private step(): boolean {
+    if (this.ending) {
+      this.close('terminal');
+      return false;
+    }
+    const batch = this.replayed.shift() ?? this.tail.next(this.cursor, this.limits.liveBatchSize);
+    if (batch) this.send(batch);
+    else if (this.cursor < this.tail.lastSeq) void this.replay();
+    else return false;
+    return true;
+  }
+
+  private send(batch: FrameBatch): void {
+    this.state = 'writing';
+    this.cursor = batch.toSeq;
+    this.ending = batch.isTerminal;
+    this.writtenAtMs = performance.now();
+    this.observer.delivered(this, batch);
+    this.sink.write(batch);
+  }
+
+  private async replay(): Promise<void> {
+    this.state = 'reading';
+    try {
+      this.take(await this.tail.page(this.cursor, this.limits.replayBatchSize));
+    } catch (error) {
+      this.retryAtMs = performance.now() + READ_RETRY_MS;
+      this.observer.readFailed(this, error);
+    }
+  }
+
+  private take(batches: readonly FrameBatch[]): void {
+    if (this.state !== 'reading') return;
+    const first = batches[0];
+    if (!first || first.fromSeq !== this.cursor + 1) return this.close('error');
+    this.state = 'idle';
+    this.replayed = [...batches];
+    this.pump();
+  }
+
+  private retry(): void {
+    this.retryAtMs = Infinity;
+    this.state = 'idle';
+    this.pump();
+  }
+
+  /** While a read fails the stream is alive all the same, so it may beat; the beat must not end the wait. */
+  private beat(nowMs: number): void {
+    this.writtenAtMs = nowMs;
+    this.observer.beat(this);
+    const before = this.state;
+    if (before === 'idle') this.state = 'writing';
+    this.sink.heartbeat(this.cursor);
+  }
+}

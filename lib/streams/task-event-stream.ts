@@ -1,0 +1,41 @@
+import { Injectable } from '@nestjs/common';
+import type { TaskEvent } from '@taskbridge/protocol';
+import { Observable, type Subscriber } from 'rxjs';
+import { WebSocketSubscriptionService } from '../services/websocket-subscription.service.js';
+import { TaskRegistry } from '../stores/task-registry.js';
+import { taskNotFound } from '../taskbridge.errors.js';
+import { ObservableSink } from './observable.sink.js';
+import { StreamDrain } from './stream-drain.js';
+
+/** A task's log as an Observable, for the host's own code; no ownership is checked. */
+@Injectable()
+export class TaskEventStream {
+  constructor(
+    private readonly registry: TaskRegistry,
+    private readonly subscriptions: WebSocketSubscriptionService,
+    private readonly drain: StreamDrain,
+  ) {}
+
+  /**
+   * Cold: each subscription replays the events after the cursor (omitted: from the start), goes on with live ones, in
+   * order and each once, and completes after the terminal event. Errors with `TASK_NOT_FOUND`, `INVALID_CURSOR` or
+   * `EVENT_GAP`, and with the retryable `SERVICE_UNAVAILABLE` when this process shuts down.
+   */
+  events$(taskId: string, afterEventId?: string | null): Observable<TaskEvent> {
+    return new Observable<TaskEvent>((subscriber) => {
+      this.start(subscriber, taskId, afterEventId).catch((error: unknown) => subscriber.error(error));
+    });
+  }
+
+  private async start(subscriber: Subscriber<TaskEvent>, taskId: string, cursor: unknown): Promise<void> {
+    const task = await this.registry.getTask(taskId);
+    if (!task) throw taskNotFound(taskId);
+    const afterSeq = this.subscriptions.startOf(task, cursor);
+    if (subscriber.closed) return;
+    const sink = new ObservableSink(subscriber);
+    this.drain.add(sink);
+    subscriber.add(() => this.drain.remove(sink));
+    const follower = this.subscriptions.open(task, afterSeq, sink);
+    subscriber.add(() => follower?.close('client_gone'));
+  }
+}
