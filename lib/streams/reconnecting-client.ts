@@ -60,7 +60,7 @@ export class ReconnectingClient {
     try {
       await client.connect();
       await this.options.onConnected(client);
-      if (this.stopped) return void (await client.end());
+      if (this.stopped) return await client.end();
       this.client = client;
       this.failures = 0;
     } catch (error) {
