@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { Inject, Injectable } from '@nestjs/common';
 import { isTerminalStatus } from '@taskbridge/protocol';
 import type { TaskRecord } from '../stores/records.js';
@@ -11,6 +12,9 @@ import { RunPool } from './run-pool.js';
 import { RunPorts } from './run-ports.js';
 import { TaskExecutor } from './task-executor.js';
 import { type RegisteredHandler, TaskHandlerRegistry } from './task-handler.registry.js';
+
+const RETURN_ROUNDS = 20;
+const RETURN_PAUSE_MS = 100;
 
 /**
  * The embedded default: runs `@TaskHandler` classes in this process, from a durable queue that all processes share. A
@@ -116,11 +120,19 @@ export class HandlerTaskExecutor extends TaskExecutor {
     await Promise.allSettled(this.granting);
     this.pool.abortAll('SHUTDOWN');
     await this.pool.settledWithin(this.settings.shutdown.runTimeoutMs);
-    const { leases, processId } = this.ports;
-    const returned = await leases.handBack(processId);
+    await this.returnLeases();
     for (const run of this.pool.all()) this.pool.giveUp(run);
     await this.keeper.stop();
-    for (const taskId of returned) this.wakeUps.publishWork('runnable', taskId);
+  }
+
+  /** A row that somebody holds is waited for a little; its task would else wait for the lease to expire. */
+  private async returnLeases(): Promise<void> {
+    const { leases, processId } = this.ports;
+    for (let round = 1; round <= RETURN_ROUNDS; round += 1) {
+      for (const taskId of await leases.handBackAll(processId)) this.wakeUps.publishWork('runnable', taskId);
+      if ((await leases.countHeld(processId)) === 0) return;
+      await sleep(RETURN_PAUSE_MS);
+    }
   }
 
   private async grant(handler: RegisteredHandler, taskId: string): Promise<void> {

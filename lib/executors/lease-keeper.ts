@@ -102,7 +102,7 @@ export class LeaseKeeper {
     const seenBefore = without.filter((lease) => this.orphans.has(keyOf(lease.taskId, lease.attempt)));
     this.orphans = new Set(without.map((lease) => keyOf(lease.taskId, lease.attempt)));
     for (const { taskId, attempt } of seenBefore) {
-      await this.leases.handBack(this.processId, { taskId, attempt, delayMs: 0 });
+      await this.leases.handBack({ taskId, attempt, processId: this.processId });
     }
   }
 }

@@ -31,6 +31,7 @@ export class LeaseRecovery {
   async recover(): Promise<number> {
     const reclaimed = await this.reclaim();
     const cancelled = await this.endIgnoredCancellations();
+    await this.leases.removeDeadProcesses();
     this.giveUpIgnoringRuns();
     return reclaimed + cancelled;
   }

@@ -62,8 +62,8 @@ export class RunConclusion {
   /** Gives the lease back at no cost in retries; this attempt is fenced. */
   async handBack(delayMs = 0): Promise<RunOutcome> {
     const { taskId, attempt } = this.run.attempt;
-    const returned = await this.ports.leases.handBack(this.ports.processId, { taskId, attempt, delayMs });
-    return returned.length > 0 ? 'runnable' : 'superseded';
+    const { leases, processId } = this.ports;
+    return (await leases.handBack({ taskId, attempt, processId }, delayMs)) ? 'runnable' : 'superseded';
   }
 
   private async write(outcome: RunOutcome, append: () => Promise<unknown>): Promise<RunOutcome> {

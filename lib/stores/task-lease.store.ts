@@ -1,0 +1,162 @@
+import { Inject, Injectable } from '@nestjs/common';
+import type { DataSource, EntityManager } from 'typeorm';
+import { validate as isUuid } from 'uuid';
+import { TaskBridgeError, taskNotFound } from '../taskbridge.errors.js';
+import { TASKBRIDGE_DATA_SOURCE } from '../taskbridge.tokens.js';
+import { rawRows } from './raw-query.js';
+import type { TaskRecord } from './records.js';
+import { tableNames } from './table-names.js';
+import { type LeaseSql, leaseSql, type ReclaimVerdict } from './task-lease.sql.js';
+import { AFTER_TASK_COLUMNS, TASK_COLUMNS, taskOf } from './task-row.js';
+
+export interface RunnerProcess {
+  processId: string;
+  host: string;
+  pid: number;
+}
+
+/** A lease as the database has it. */
+export interface HeldLease {
+  taskId: string;
+  attempt: number;
+  cancelRequested: boolean;
+  /** Its deadline has passed on the database's clock. */
+  overdue: boolean;
+}
+
+/** Which lease of which run. */
+export interface LeaseKey {
+  taskId: string;
+  attempt: number;
+  processId: string;
+}
+
+/** What happens to interrupted runs of one task type. */
+export interface ReclaimPolicy {
+  taskType: string;
+  onInterrupted: 'retry' | 'fail';
+  maxAttempts: number;
+  backoffMs: number;
+}
+
+export interface ReclaimedTask {
+  task: TaskRecord;
+  /** `retry`: it is queued again. The caller must append the ending of the others in the same transaction. */
+  verdict: ReclaimVerdict;
+}
+
+/**
+ * Leases of `HandlerTaskExecutor` and attempts of every executor. A lease grant opens the next attempt, and so does taking
+ * a lease away: whatever the run before still reports is refused. A lease lives as long as its process's row, on the
+ * database's clock.
+ */
+@Injectable()
+export class TaskLeaseStore {
+  private readonly sql: LeaseSql;
+
+  constructor(@Inject(TASKBRIDGE_DATA_SOURCE) private readonly dataSource: DataSource) {
+    this.sql = leaseSql(tableNames(dataSource));
+  }
+
+  /** The number of the new attempt. Rejects with `TASK_NOT_FOUND` and `TASK_ALREADY_TERMINAL`. */
+  async beginAttempt(taskId: string): Promise<number> {
+    if (!isUuid(taskId)) throw taskNotFound(taskId);
+    const [row] = await rawRows(this.dataSource, this.sql.beginAttempt, [taskId]);
+    if (row !== undefined) return Number(row[0]);
+    const { tasks } = tableNames(this.dataSource);
+    const known = await rawRows(this.dataSource, `select ${TASK_COLUMNS} from ${tasks} t where t.task_id = $1`, [
+      taskId,
+    ]);
+    if (known.length === 0) throw taskNotFound(taskId);
+    throw new TaskBridgeError('TASK_ALREADY_TERMINAL', `Task ${taskId} has ended: no attempt can begin`);
+  }
+
+  /** Leases a task that has just been created; `undefined` when anybody has or had it, or it was cancelled. */
+  async grantFirst(taskId: string, processId: string): Promise<TaskRecord | undefined> {
+    const [row] = await rawRows(this.dataSource, this.sql.grantFirst, [taskId, processId]);
+    return row === undefined ? undefined : taskOf(row);
+  }
+
+  /** Queues a task that has just been created; `false` where `grantFirst` finds nothing. */
+  async enqueue(taskId: string): Promise<boolean> {
+    return (await rawRows(this.dataSource, this.sql.enqueue, [taskId])).length > 0;
+  }
+
+  /** Queues a task whose run waits for an answer; `false` when it is queued, runs or has ended. */
+  async enqueueResume(taskId: string): Promise<boolean> {
+    return (await rawRows(this.dataSource, this.sql.enqueueResume, [taskId])).length > 0;
+  }
+
+  /** Leases due tasks, the longest due first, at most `count` per type. */
+  async claim(processId: string, slots: readonly { taskType: string; count: number }[]): Promise<TaskRecord[]> {
+    const json = JSON.stringify(slots.map(({ taskType, count }) => ({ task_type: taskType, count })));
+    return (await rawRows(this.dataSource, this.sql.claim, [processId, json])).map(taskOf);
+  }
+
+  /** Takes the row's lock; `undefined` when the lease is not this run's any more. */
+  async lockHeld(lease: LeaseKey, manager: EntityManager): Promise<TaskRecord | undefined> {
+    const [row] = await rawRows(manager, this.sql.lockHeld, [lease.taskId, lease.processId, lease.attempt]);
+    return row === undefined ? undefined : taskOf(row);
+  }
+
+  /** Ends a run that waits, under the lock of `lockHeld`. */
+  async suspend(taskId: string, next: { runAgain: boolean }, manager: EntityManager): Promise<void> {
+    await rawRows(manager, this.sql.suspend, [taskId, next.runAgain]);
+  }
+
+  /** Queues the task again, due in `delayMs`, at no cost in retries; `false` when the lease was not this run's. */
+  async handBack(lease: LeaseKey, delayMs = 0): Promise<boolean> {
+    const { taskId, processId, attempt } = lease;
+    return (await rawRows(this.dataSource, this.sql.handBack, [taskId, processId, attempt, delayMs])).length > 0;
+  }
+
+  /** All of them, due at once; rows that somebody holds are left out, see `countHeld`. */
+  async handBackAll(processId: string): Promise<string[]> {
+    const rows = await rawRows(this.dataSource, this.sql.handBackAll, [processId]);
+    return rows.map(([taskId]) => String(taskId));
+  }
+
+  async countHeld(processId: string): Promise<number> {
+    const [row] = await rawRows(this.dataSource, this.sql.countHeld, [processId]);
+    return Number(row?.[0]);
+  }
+
+  /** Keeps the process and its leases alive for another `leaseMs`; returns the leases. */
+  async heartbeat({ processId, host, pid }: RunnerProcess, leaseMs: number): Promise<HeldLease[]> {
+    const rows = await rawRows(this.dataSource, this.sql.heartbeat, [processId, host, pid, leaseMs]);
+    return rows.map(([taskId, attempt, cancelRequested, overdue]) => ({
+      taskId: String(taskId),
+      attempt: Number(attempt),
+      cancelRequested: cancelRequested === true,
+      overdue: overdue === true,
+    }));
+  }
+
+  /** What it still holds is up for `reclaim`. */
+  async removeProcess(processId: string): Promise<void> {
+    await rawRows(this.dataSource, this.sql.removeProcess, [processId]);
+  }
+
+  async removeDeadProcesses(): Promise<void> {
+    await rawRows(this.dataSource, this.sql.removeDeadProcesses, []);
+  }
+
+  /** Takes tasks of these types from processes that are dead, at most `limit`; counts the failure. */
+  async reclaim(policies: readonly ReclaimPolicy[], limit: number, manager: EntityManager): Promise<ReclaimedTask[]> {
+    const json = JSON.stringify(
+      policies.map(({ taskType, onInterrupted, maxAttempts, backoffMs }) => ({
+        task_type: taskType,
+        on_interrupted: onInterrupted,
+        max_attempts: maxAttempts,
+        backoff_ms: backoffMs,
+      })),
+    );
+    const rows = await rawRows(manager, this.sql.reclaim, [json, limit]);
+    return rows.map((row) => ({ task: taskOf(row), verdict: row[AFTER_TASK_COLUMNS] as ReclaimVerdict }));
+  }
+
+  /** Leased tasks whose cancellation was requested longer than `graceMs` ago, the oldest first. */
+  async listCancelOverdue(graceMs: number, limit: number): Promise<TaskRecord[]> {
+    return (await rawRows(this.dataSource, this.sql.cancelOverdue, [graceMs, limit])).map(taskOf);
+  }
+}
