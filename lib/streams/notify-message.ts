@@ -15,8 +15,6 @@ interface NotifyMessage {
   h?: string[];
   /** Work. */
   w?: [WorkKind, string][];
-  /** Probe: the number of an echo to itself. */
-  p?: number;
 }
 
 /** A notification as its receiver understands it. */
@@ -25,10 +23,11 @@ export interface Notification {
   events: LogEvent[];
   hints: string[];
   work: [WorkKind, string][];
-  probe: number | undefined;
 }
 
 type Section = 'e' | 'h' | 'w';
+
+const PROBE = /^\{"o":"[^"]*","p":(\d+)\}$/;
 
 /** JSON of one event's entry. */
 export function eventEntry({ taskId, seq, type, createdAt, payloadJson }: LogEvent): string {
@@ -37,7 +36,7 @@ export function eventEntry({ taskId, seq, type, createdAt, payloadJson }: LogEve
 
 /** The message of a probe. */
 export function probeMessage(origin: string, probe: number): string {
-  return JSON.stringify({ o: origin, p: probe } satisfies NotifyMessage);
+  return JSON.stringify({ o: origin, p: probe });
 }
 
 /** Whether an entry fits a message at all, by itself. */
@@ -64,12 +63,23 @@ export function packMessages(origin: string, section: Section, entries: readonly
   return open.length === 0 ? messages : [...messages, wrap(origin, section, open)];
 }
 
+/** Tells a process its own messages without parsing them: they come back to it like everybody's. */
+export function isFrom(origin: string, payload: string): boolean {
+  return payload.startsWith(`{"o":${JSON.stringify(origin)},`);
+}
+
+/** The number in a probe message; `undefined` for any other. */
+export function probeOf(payload: string): number | undefined {
+  const match = PROBE.exec(payload);
+  return match ? Number(match[1]) : undefined;
+}
+
 /** `undefined` for what no TaskBridge process has sent: anybody who may connect may notify. */
 export function parseNotification(payload: string): Notification | undefined {
   try {
-    const { o, e = [], h = [], w = [], p } = JSON.parse(payload) as NotifyMessage;
+    const { o, e = [], h = [], w = [] } = JSON.parse(payload) as NotifyMessage;
     if (typeof o !== 'string') return undefined;
-    return { origin: o, events: e.map(toLogEvent), hints: h, work: w, probe: p };
+    return { origin: o, events: e.map(toLogEvent), hints: h, work: w };
   } catch {
     return undefined;
   }

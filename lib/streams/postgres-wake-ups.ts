@@ -8,7 +8,7 @@ import { messageOf } from '../taskbridge.errors.js';
 import type { TaskBridgeSettings } from '../taskbridge.options.js';
 import { TASKBRIDGE_DATA_SOURCE, TASKBRIDGE_PROCESS_ID, TASKBRIDGE_SETTINGS } from '../taskbridge.tokens.js';
 import { NotifyChannel } from './notify-channel.js';
-import { parseNotification } from './notify-message.js';
+import { isFrom, parseNotification, probeOf } from './notify-message.js';
 import { NotifyOutbox } from './notify-outbox.js';
 import { NotifySender } from './notify-sender.js';
 import { ReconnectingClient } from './reconnecting-client.js';
@@ -39,6 +39,7 @@ export class PostgresWakeUps extends WakeUps {
   private probeSent = 0;
   private probeHeard = 0;
   private hearing = false;
+  private wasDeaf = false;
 
   constructor(
     @Inject(TASKBRIDGE_DATA_SOURCE) dataSource: DataSource,
@@ -78,8 +79,9 @@ export class PostgresWakeUps extends WakeUps {
     this.probeTimer = setInterval(() => this.checkProbe(), PROBE_INTERVAL_MS).unref();
     await Promise.all([this.sender.start(), this.listener.start()]);
     const untilMs = performance.now() + SELF_TEST_MS;
-    while (!this.hearing && performance.now() < untilMs) await delay(STEP_MS);
-    if (!this.hearing) this.logger.warn('Notifications do not arrive: followers poll until they do');
+    while (this.isConnected && !this.hearing && performance.now() < untilMs) await delay(STEP_MS);
+    this.wasDeaf = !this.hearing;
+    if (this.wasDeaf) this.logger.warn('Notifications do not arrive: followers poll until they do');
   }
 
   /** Sends what waits and disconnects; local subscribers are still served. */
@@ -115,6 +117,10 @@ export class PostgresWakeUps extends WakeUps {
     return () => void this.subscribers.delete(handlers);
   }
 
+  private get isConnected(): boolean {
+    return this.sender.isConnected && this.listener.current !== undefined;
+  }
+
   private async listen(client: pg.Client, channel: NotifyChannel): Promise<void> {
     client.on('notification', ({ payload = '' }) => this.receive(payload));
     await client.query(`listen "${await channel.nameFor(client)}"`);
@@ -122,10 +128,10 @@ export class PostgresWakeUps extends WakeUps {
   }
 
   private receive(payload: string): void {
+    if (isFrom(this.processId, payload)) return this.hear(probeOf(payload));
     const notification = parseNotification(payload);
     if (!notification) return;
-    const { origin, events, hints, work, probe } = notification;
-    if (origin === this.processId) return this.hear(probe);
+    const { events, hints, work } = notification;
     if (events.length > 0) this.deliver('notification', (handlers) => handlers.onEvents?.(events));
     for (const taskId of hints) this.deliver('hint', (handlers) => handlers.onHint?.(taskId));
     for (const [kind, taskId] of work) this.deliver('notification', (handlers) => handlers.onWork?.(kind, taskId));
@@ -144,7 +150,7 @@ export class PostgresWakeUps extends WakeUps {
 
   /** Once both connections are there, and at intervals from then on. */
   private probe(): void {
-    if (!this.sender.isConnected || !this.listener.current) return;
+    if (!this.isConnected) return;
     this.probeSent += 1;
     this.outbox.setProbe(this.probeSent);
     this.sender.flush();
@@ -168,7 +174,9 @@ export class PostgresWakeUps extends WakeUps {
     if (hearing === this.hearing) return;
     this.hearing = hearing;
     this.metrics.gauge('taskbridge_listener_deaf', hearing ? 0 : 1);
-    this.logger[hearing ? 'log' : 'warn'](hearing ? 'Notifications arrive' : 'Notifications have stopped: polling');
+    if (!hearing) this.logger.warn('Notifications have stopped: followers poll');
+    else if (this.wasDeaf) this.logger.log('Notifications arrive again');
+    this.wasDeaf = !hearing;
     this.deliver('state', (handlers) => handlers.onMissed?.());
   }
 }

@@ -1,15 +1,10 @@
-import { setTimeout as delay } from 'node:timers/promises';
+const STEP_MS = 5;
 
-/** Repeats `check` until it stops throwing; after `limitMs` the last failure is the test's. */
-export async function eventually(check: () => void | Promise<void>, limitMs = 10_000): Promise<void> {
-  const until = Date.now() + limitMs;
-  for (;;) {
-    try {
-      await check();
-      return;
-    } catch (error) {
-      if (Date.now() > until) throw error;
-    }
-    await delay(10);
+/** Resolves once the condition holds; rejects with its source after the limit. */
+export async function eventually(condition: () => boolean | Promise<boolean>, limitMs = 15_000): Promise<void> {
+  const untilMs = performance.now() + limitMs;
+  while (!(await condition())) {
+    if (performance.now() > untilMs) throw new Error(`Not within ${limitMs} ms: ${condition.toString()}`);
+    await new Promise((resolve) => setTimeout(resolve, STEP_MS));
   }
 }
