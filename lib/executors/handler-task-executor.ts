@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { Inject, Injectable } from '@nestjs/common';
+import { Inject, Injectable, type OnApplicationBootstrap } from '@nestjs/common';
 import { isTerminalStatus } from '@taskbridge/protocol';
 import type { TaskRecord } from '../stores/records.js';
 import { WakeUps } from '../streams/wake-ups.js';
@@ -21,7 +21,7 @@ const RETURN_PAUSE_MS = 100;
  * task is leased by one process at a time; what a dead process held is taken over by another.
  */
 @Injectable()
-export class HandlerTaskExecutor extends TaskExecutor {
+export class HandlerTaskExecutor extends TaskExecutor implements OnApplicationBootstrap {
   private readonly granting = new Set<Promise<unknown>>();
   private unsubscribe: (() => void) | undefined;
   private draining: Promise<void> | undefined;
@@ -39,9 +39,9 @@ export class HandlerTaskExecutor extends TaskExecutor {
     super();
   }
 
-  /** Claims due tasks from here on. Tasks that are submitted earlier run all the same. */
-  start(): void {
-    if (this.unsubscribe !== undefined || this.draining !== undefined) return;
+  /** Due tasks are claimed from here on; tasks that are submitted earlier run all the same. */
+  onApplicationBootstrap(): void {
+    if (this.draining !== undefined) return;
     this.pool.listen((run, outcome) => {
       if (outcome === 'runnable') this.wakeUps.publishWork('runnable', run.taskId);
       this.claims.wake();

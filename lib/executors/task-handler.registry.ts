@@ -75,6 +75,9 @@ export class TaskHandlerRegistry implements OnModuleInit {
     }
     const { concurrency = this.settings.execution.concurrency, deadlineMs } = options;
     const { onInterrupted = 'retry', maxAttempts = 3, backoffMs = 1_000 } = options;
+    if (!(concurrency >= 1 && maxAttempts >= 1 && backoffMs >= 0)) {
+      throw new Error(`The handler ${target.name} needs a concurrency and maxAttempts from 1 and a backoffMs from 0`);
+    }
     return { taskType, name: target.name, runner, concurrency, onInterrupted, maxAttempts, backoffMs, deadlineMs };
   }
 }

@@ -1,4 +1,4 @@
-import { Inject, Injectable, Optional } from '@nestjs/common';
+import { Inject, Injectable, type OnApplicationBootstrap, Optional } from '@nestjs/common';
 import { TaskExecutor } from '../executors/task-executor.js';
 import { MetricsSink } from '../observability/metrics-sink.js';
 import { AttachmentStore } from '../stores/attachment.store.js';
@@ -22,7 +22,7 @@ const EARLY_ROUND_PAUSE_MS = 50;
  * nothing by itself, and the host calls `runRound`.
  */
 @Injectable()
-export class TaskScheduler {
+export class TaskScheduler implements OnApplicationBootstrap {
   private readonly handoffs: readonly PeriodicJob[];
   private readonly jobs: readonly PeriodicJob[];
   private timer: NodeJS.Timeout | undefined;
@@ -62,9 +62,8 @@ export class TaskScheduler {
     ];
   }
 
-  /** Repeats have no effect. */
-  start(): void {
-    if (!this.settings.reconciliation.enabled || this.stopped || this.unsubscribe !== undefined) return;
+  onApplicationBootstrap(): void {
+    if (!this.settings.reconciliation.enabled || this.stopped) return;
     this.unsubscribe = this.wakeUps.subscribe({
       onWork: (kind) => {
         if (kind !== 'runnable') this.scheduleEarlyRound();
