@@ -82,5 +82,5 @@ async function createSchemaIfMissing(dataSource: DataSource): Promise<void> {
   const schema = schemaOf(dataSource);
   if (schema === undefined) return;
   const [row] = await dataSource.query<{ exists: boolean }[]>(SCHEMA_EXISTS, [schema]);
-  if (row?.exists !== true) await dataSource.query(`create schema "${schema.replaceAll('"', '""')}"`);
+  if (row === undefined || !row.exists) await dataSource.query(`create schema "${schema.replaceAll('"', '""')}"`);
 }

@@ -3,7 +3,11 @@ import type { TaskActionReceipt } from './records.js';
 
 /** Receipts of accepted actions; `saveReceipt` is one write of `acceptActionIfOpen`'s transaction. */
 export abstract class ActionReceiptStore {
-  abstract getReceipt(taskId: string, clientActionId: string, options?: StoreOptions): Promise<TaskActionReceipt | undefined>;
+  abstract getReceipt(
+    taskId: string,
+    clientActionId: string,
+    options?: StoreOptions,
+  ): Promise<TaskActionReceipt | undefined>;
   /** In the order of acceptance. */
   abstract listReceipts(taskId: string, options?: StoreOptions): Promise<TaskActionReceipt[]>;
   /** `false` when the task has a receipt for this action or this suspension already: the constraint decides. */

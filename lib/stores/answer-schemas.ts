@@ -21,7 +21,11 @@ export class AnswerSchemas {
   }
 
   /** An absent payload counts as `{}`. Actions without a schema accept any payload. */
-  assertAnswer(suspension: TaskSuspensionRecord, actionType: string, payload: JsonObject | null): void {
+  assertAnswer(
+    suspension: Pick<TaskSuspensionRecord, 'actionSchemas'>,
+    actionType: string,
+    payload: JsonObject | null,
+  ): void {
     const schema = suspension.actionSchemas?.[actionType];
     if (schema === undefined) return;
     const validate = this.compile(schema);

@@ -65,9 +65,7 @@ export type SuspensionStatus = (typeof SuspensionStatus)[keyof typeof Suspension
 
 /** What happens when nobody answers in time. `resume` acts as if `action` had been submitted. */
 export type OnExpiry =
-  | { then: 'fail' }
-  | { then: 'cancel' }
-  | { then: 'resume'; action: string; payload?: JsonObject | undefined };
+  { then: 'fail' } | { then: 'cancel' } | { then: 'resume'; action: string; payload?: JsonObject | undefined };
 
 /** What an executor asks when it suspends a task. */
 export interface SuspensionRequest {

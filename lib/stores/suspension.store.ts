@@ -57,7 +57,11 @@ export interface PendingResume {
  */
 export abstract class SuspensionStore {
   abstract openSuspensions(command: OpenSuspensionsCommand, options?: StoreOptions): Promise<TaskSuspensionRecord[]>;
-  abstract getSuspension(taskId: string, suspendId: string, options?: StoreOptions): Promise<TaskSuspensionRecord | undefined>;
+  abstract getSuspension(
+    taskId: string,
+    suspendId: string,
+    options?: StoreOptions,
+  ): Promise<TaskSuspensionRecord | undefined>;
   /** Open ones, oldest first. */
   abstract listOpen(taskId: string, options?: StoreOptions): Promise<TaskSuspensionRecord[]>;
   abstract acceptActionIfOpen(submission: ActionSubmission, options?: StoreOptions): Promise<ActionDecision>;

@@ -30,5 +30,7 @@ export function tableNames(dataSource: DataSource): TableNames {
 /** The schema option of a Postgres DataSource, or `undefined` for the connection's default. */
 export function schemaOf(dataSource: DataSource): string | undefined {
   const options = dataSource.options;
-  return 'schema' in options && typeof options.schema === 'string' && options.schema !== '' ? options.schema : undefined;
+  return 'schema' in options && typeof options.schema === 'string' && options.schema !== ''
+    ? options.schema
+    : undefined;
 }

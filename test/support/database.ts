@@ -1,4 +1,4 @@
-import pg from 'pg';
+import { Client } from 'pg';
 import { DataSource, type DataSourceOptions } from 'typeorm';
 import { v7 as uuidv7 } from 'uuid';
 import { TASKBRIDGE_ENTITIES } from '../../lib/entities/index.js';
@@ -39,10 +39,15 @@ export async function createTestDataSource(
   return dataSource;
 }
 
+export interface OpenTestDatabase {
+  readonly database: TestDatabase;
+  readonly dataSource: DataSource;
+  /** Ends the DataSource and removes the database. */
+  readonly close: () => Promise<void>;
+}
+
 /** A test's database with its DataSource, and one call that ends both. */
-export async function openTestDatabase(
-  extra: Partial<PostgresOptions> = {},
-): Promise<{ database: TestDatabase; dataSource: DataSource; close(): Promise<void> }> {
+export async function openTestDatabase(extra: Partial<PostgresOptions> = {}): Promise<OpenTestDatabase> {
   const database = await createTestDatabase();
   const dataSource = await createTestDataSource(database, extra);
   const close = async (): Promise<void> => {
@@ -60,7 +65,7 @@ function serverUrl(): string {
 }
 
 async function onServer(statement: string): Promise<void> {
-  const client = new pg.Client({ connectionString: serverUrl() });
+  const client = new Client({ connectionString: serverUrl() });
   await client.connect();
   try {
     await client.query(statement);

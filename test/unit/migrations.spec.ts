@@ -65,7 +65,7 @@ describe('migrations', () => {
     await host.initialize();
     await host.destroy();
     expect(await tablesOf(dataSource, 'public')).toEqual(
-      [...TABLES, 'migrations'].filter((t) => t !== 'taskbridge_migrations').sort(),
+      [...TABLES, 'migrations'].filter((t) => t !== 'taskbridge_migrations').toSorted(),
     );
   });
 
@@ -81,7 +81,7 @@ describe('entities', () => {
     try {
       for (const metadata of dataSource.entityMetadatas) metadata.synchronize = true;
       expect(await changesThatTypeOrmWouldMake(dataSource)).toEqual([]);
-      expect(dataSource.entityMetadatas.map(({ tableName }) => tableName).sort()).toEqual(
+      expect(dataSource.entityMetadatas.map(({ tableName }) => tableName).toSorted()).toEqual(
         TABLES.filter((name) => name !== 'taskbridge_migrations'),
       );
       await dataSource.query(`alter table taskbridge_receipts alter column resume_attempts drop default`);

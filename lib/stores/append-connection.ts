@@ -1,0 +1,126 @@
+import { Logger } from '@nestjs/common';
+import type pg from 'pg';
+import type { DataSource } from 'typeorm';
+import { messageOf } from '../taskbridge.errors.js';
+import type { TaskBridgeSettings } from '../taskbridge.options.js';
+import { type AppendVerdict, type PreparedAppend, verdictOf } from './append-command.js';
+import { type AppendMode, appendStatement, freeTasksStatement, lockTasksStatement } from './append.sql.js';
+import { createDirectClient } from './direct-client.js';
+import { type RawRow, runRaw } from './raw-query.js';
+import { tableNames } from './table-names.js';
+
+/** A server that has not answered for this long is given up, in ms; the statement is sent again elsewhere. */
+const ANSWER_TIMEOUT_MS = 30_000;
+
+/** A role's or database's default isolation would turn every lock wait into a serialization failure. */
+const SET_UP = `select set_config('lock_timeout', $1, false),
+  set_config('default_transaction_isolation', 'read committed', false)`;
+
+/** The lane's one connection, made when it is first needed and made anew after it was lost. */
+export class AppendConnection {
+  private readonly logger = new Logger('AppendLane');
+  private readonly statements: Record<AppendMode, string>;
+  private readonly lockTasks: string;
+  private readonly freeTasks: string;
+  private client: pg.Client | undefined;
+
+  constructor(
+    private readonly dataSource: DataSource,
+    private readonly settings: TaskBridgeSettings,
+  ) {
+    const tables = tableNames(dataSource);
+    this.statements = { wait: appendStatement(tables, 'wait'), skip: appendStatement(tables, 'skip') };
+    this.lockTasks = lockTasksStatement(tables);
+    this.freeTasks = freeTasksStatement(tables);
+  }
+
+  /** One statement, one commit. */
+  async append(appends: readonly PreparedAppend[], mode: AppendMode): Promise<AppendVerdict[]> {
+    return verdicts(await this.run(this.statements[mode], [parameterOf(appends)], `taskbridge_append_${mode}`));
+  }
+
+  /** Locks the tasks first, so that the append judges by a snapshot that is certainly not stale. */
+  async appendLocked(appends: readonly PreparedAppend[]): Promise<AppendVerdict[]> {
+    await this.run('begin', []);
+    try {
+      await this.run(this.lockTasks, [[...new Set(appends.map(({ taskId }) => taskId))]]);
+      const rows = await this.run(this.statements.wait, [parameterOf(appends)], 'taskbridge_append_wait');
+      await this.run('commit', []);
+      return verdicts(rows);
+    } catch (error) {
+      if (this.client !== undefined) await this.run('rollback', []);
+      throw error;
+    }
+  }
+
+  /** Those of the tasks that an append would not wait for right now. */
+  async freeAmong(taskIds: readonly string[]): Promise<string[]> {
+    const rows = await this.run(this.freeTasks, [taskIds]);
+    return rows.map(([taskId]) => String(taskId));
+  }
+
+  async close(): Promise<void> {
+    const client = this.client;
+    this.client = undefined;
+    await client?.end();
+  }
+
+  private async run(text: string, values: unknown[], name?: string): Promise<RawRow[]> {
+    const client = await this.connected();
+    try {
+      return (await runRaw(client, text, values, name)).rows;
+    } catch (error) {
+      if (!isServerError(error)) this.drop(client);
+      throw error;
+    }
+  }
+
+  private async connected(): Promise<pg.Client> {
+    if (this.client !== undefined) return this.client;
+    const { direct, append, instanceName } = this.settings;
+    const client = createDirectClient(this.dataSource, direct, `taskbridge-append ${instanceName}`, {
+      query_timeout: ANSWER_TIMEOUT_MS,
+    });
+    client.on('error', (error) => this.lost(client, error));
+    client.on('end', () => this.drop(client));
+    await client.connect();
+    this.client = client;
+    try {
+      await client.query(SET_UP, [String(append.lockTimeoutMs)]);
+    } catch (error) {
+      this.drop(client);
+      throw error;
+    }
+    return client;
+  }
+
+  private lost(client: pg.Client, error: unknown): void {
+    if (this.client === client)
+      this.logger.warn({ message: 'The append connection was lost', reason: messageOf(error) });
+    this.drop(client);
+  }
+
+  /** Ending a client whose query has no answer destroys its socket. */
+  private drop(client: pg.Client): void {
+    if (this.client !== client) return;
+    this.client = undefined;
+    client
+      .end()
+      .catch((error: unknown) => this.logger.debug({ message: 'Ending it failed', reason: messageOf(error) }));
+  }
+}
+
+function parameterOf(appends: readonly PreparedAppend[]): string {
+  let text = '[';
+  for (const { record } of appends) text += text.length === 1 ? record : `,${record}`;
+  return `${text}]`;
+}
+
+function verdicts(rows: readonly RawRow[]): AppendVerdict[] {
+  return rows.map(verdictOf);
+}
+
+/** Errors that the server sent carry a severity; after any other the connection cannot be trusted. */
+function isServerError(error: unknown): boolean {
+  return typeof error === 'object' && error !== null && 'severity' in error && error.severity === 'ERROR';
+}

@@ -1,0 +1,50 @@
+import { Client, type ClientConfig } from 'pg';
+import type { DataSource, DataSourceOptions } from 'typeorm';
+import type { TaskBridgeSettings } from '../taskbridge.options.js';
+
+type PostgresOptions = Extract<DataSourceOptions, { type: 'postgres' }>;
+type Credentials = Pick<PostgresOptions, 'url' | 'host' | 'port' | 'username' | 'password' | 'database' | 'ssl'>;
+
+const CONNECT_TIMEOUT_MS = 10_000;
+
+/**
+ * A client of its own for the primary of the DataSource, outside its pool; not connected yet. `direct` replaces host,
+ * port or URL where the pool goes through a proxy that cannot hold sessions. The caller adds an `error` listener.
+ */
+export function createDirectClient(
+  dataSource: DataSource,
+  direct: TaskBridgeSettings['direct'],
+  applicationName: string,
+  extra: ClientConfig = {},
+): Client {
+  const options = dataSource.options as PostgresOptions;
+  const { url, host, port, username, password, database, ssl } = credentialsOf(options, direct);
+  return new Client({
+    connectionTimeoutMillis: options.connectTimeoutMS ?? CONNECT_TIMEOUT_MS,
+    ...definedOnly({ host, port, user: username, database, ssl: ssl as ClientConfig['ssl'], connectionString: url }),
+    ...(password === undefined ? {} : { password: password as string }),
+    ...options.extra,
+    application_name: applicationName,
+    keepAlive: true,
+    ...extra,
+  });
+}
+
+function credentialsOf(options: PostgresOptions, direct: TaskBridgeSettings['direct']): Credentials {
+  const primary: Credentials = options.replication === undefined ? options : options.replication.master;
+  if (direct === undefined) return primary;
+  if (direct.url !== undefined) return { ...primary, ...direct };
+  return { ...primary, ...direct, ...(primary.url === undefined ? {} : { url: redirected(primary.url, direct) }) };
+}
+
+/** A URL beats separate fields in `pg`, so the replacement has to go into it. */
+function redirected(url: string, direct: { host?: string; port?: number }): string {
+  const target = new URL(url);
+  if (direct.host !== undefined) target.hostname = direct.host;
+  if (direct.port !== undefined) target.port = String(direct.port);
+  return target.href;
+}
+
+function definedOnly(config: ClientConfig): ClientConfig {
+  return Object.fromEntries(Object.entries(config).filter(([, value]) => value !== undefined));
+}

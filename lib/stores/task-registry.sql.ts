@@ -1,0 +1,80 @@
+import type { TableNames } from './table-names.js';
+import type { TaskHandoff } from './task-registry.js';
+import { TASK_COLUMNS } from './task-row.js';
+
+/** Columns of a hand-off on the task row start with its name. */
+const PREFIX: Record<TaskHandoff, string> = { submission: 'submission', cancellation: 'cancel' };
+
+export interface RegistrySql {
+  readonly insert: string;
+  readonly get: string;
+  readonly getLocked: string;
+  readonly findByRequest: string;
+  readonly requestCancellation: string;
+  readonly list: string;
+  readonly overdue: string;
+  claim(kind: TaskHandoff): string;
+  delivered(kind: TaskHandoff): string;
+  failed(kind: TaskHandoff): string;
+}
+
+/** The registry's statements for one set of tables. */
+export function registrySql(t: TableNames): RegistrySql {
+  const byId = `select ${TASK_COLUMNS} from ${t.tasks} t where t.task_id = $1`;
+  return {
+    // Creates the task unless its key exists; waits for a concurrent create of the same key. $9 ms of deadline, $11 ms
+    // of claim.
+    insert: `
+insert into ${t.tasks} as t (task_id, owner_id, app_id, client_request_id, task_type, input, metadata, request_hash,
+  deadline_at, traceparent, submission_next_try_at)
+values ($1, $2, $3, $4, $5, $6, $7, $8, clock_timestamp() + $9::float8 * interval '1 millisecond', $10,
+  clock_timestamp() + $11::float8 * interval '1 millisecond')
+on conflict (owner_id, client_request_id) do nothing
+returning ${TASK_COLUMNS}, t.request_hash`,
+    get: byId,
+    getLocked: `${byId} for no key update of t`,
+    findByRequest: `select ${TASK_COLUMNS}, t.request_hash from ${t.tasks} t
+where t.owner_id = $1 and t.client_request_id = $2`,
+    // The first reason stays; a hand-off that is under way or done is not repeated. $3 ms of claim.
+    requestCancellation: `
+update ${t.tasks} t set
+  cancel_requested_at = coalesce(t.cancel_requested_at, clock_timestamp()),
+  cancel_reason = coalesce(t.cancel_reason, $2),
+  cancel_state = case when t.cancel_state = 0 then 1 else t.cancel_state end,
+  cancel_next_try_at = case when t.cancel_state = 0
+    then clock_timestamp() + $3::float8 * interval '1 millisecond' else t.cancel_next_try_at end
+where t.task_id = $1 and t.status < 2`,
+    // A page of an owner's tasks, newest first; a null filter does not filter. $5 id of the page before.
+    list: `
+select * from (
+  select ${TASK_COLUMNS}, t.status < 2 and exists (
+    select 1 from ${t.suspensions} s where s.task_id = t.task_id and s.status = 0) as waiting
+  from ${t.tasks} t
+  where t.owner_id = $1 and ($2::smallint is null or t.status = $2) and ($3::text is null or t.task_type = $3)
+    and ($5::uuid is null or t.task_id < $5)
+) page
+where $4::boolean is null or page.waiting = $4
+order by page.task_id desc limit $6`,
+    overdue: `select t.task_id from ${t.tasks} t
+where t.deadline_at <= (select clock_timestamp()) and t.status < 2 order by t.deadline_at limit $1`,
+    // Takes due hand-offs and hides them from others for a while. The clock is read once: a volatile call in the
+    // condition would keep the index out.
+    claim: (kind) => `
+with due as materialized (
+  select t.task_id from ${t.tasks} t
+  where t.${PREFIX[kind]}_state = 1 and t.${PREFIX[kind]}_next_try_at <= (select clock_timestamp()) and t.status < 2
+  order by t.${PREFIX[kind]}_next_try_at limit $1 for no key update of t skip locked
+)
+update ${t.tasks} t set ${PREFIX[kind]}_attempts = t.${PREFIX[kind]}_attempts + 1,
+  ${PREFIX[kind]}_next_try_at = clock_timestamp() + $2::float8 * interval '1 millisecond'
+from due where t.task_id = due.task_id
+returning ${TASK_COLUMNS}`,
+    delivered: (kind) => `
+update ${t.tasks} t set ${PREFIX[kind]}_state = 2, ${PREFIX[kind]}_next_try_at = null, ${PREFIX[kind]}_last_error = null
+where t.task_id = $1 and t.${PREFIX[kind]}_state = 1`,
+    failed: (kind) => `
+update ${t.tasks} t set ${PREFIX[kind]}_last_error = $2,
+  ${PREFIX[kind]}_next_try_at = clock_timestamp() + $3::float8 * interval '1 millisecond'
+where t.task_id = $1 and t.${PREFIX[kind]}_state = 1`,
+  };
+}

@@ -1,0 +1,141 @@
+import { Inject, Injectable } from '@nestjs/common';
+import { TASK_STATUSES } from '@taskbridge/protocol';
+import type { DataSource, EntityManager } from 'typeorm';
+import { validate as isUuid } from 'uuid';
+import { TaskBridgeError, validationError } from '../taskbridge.errors.js';
+import { TASKBRIDGE_DATA_SOURCE } from '../taskbridge.tokens.js';
+import { storableJson } from './append-command.js';
+import type { StoreOptions } from './event.store.js';
+import { rawCount, type RawRow, rawRows } from './raw-query.js';
+import type { TaskRecord } from './records.js';
+import { tableNames } from './table-names.js';
+import {
+  type CancellationRequest,
+  type NewTask,
+  type TaskCreation,
+  type TaskHandoff,
+  type TaskListQuery,
+  type TaskListRow,
+  TaskRegistry,
+} from './task-registry.js';
+import { type RegistrySql, registrySql } from './task-registry.sql.js';
+import { AFTER_TASK_COLUMNS, taskOf } from './task-row.js';
+import { inTransaction, isInTransaction } from './transactions.js';
+
+/** A key that vanishes between the refused insert and the read was retained away; the next try creates the task. */
+const CREATE_TRIES = 3;
+const MAX_ERROR_LENGTH = 2_000;
+
+/** The task rows in Postgres. */
+@Injectable()
+export class TypeOrmTaskRegistry extends TaskRegistry {
+  private readonly sql: RegistrySql;
+
+  constructor(@Inject(TASKBRIDGE_DATA_SOURCE) private readonly dataSource: DataSource) {
+    super();
+    this.sql = registrySql(tableNames(dataSource));
+  }
+
+  transaction<T>(work: (manager: EntityManager) => Promise<T>): Promise<T> {
+    return inTransaction(this.dataSource, undefined, work);
+  }
+
+  snapshot<T>(work: (manager: EntityManager) => Promise<T>): Promise<T> {
+    return this.dataSource.manager.transaction('REPEATABLE READ', async (manager) => {
+      await manager.query('set transaction read only');
+      return work(manager);
+    });
+  }
+
+  async createTask(task: NewTask, options: StoreOptions = {}): Promise<TaskCreation> {
+    for (let attempt = 1; attempt <= CREATE_TRIES; attempt += 1) {
+      const [row] = await rawRows(this.source(options), this.sql.insert, valuesOf(task));
+      if (row !== undefined) return creationOf(row, true);
+      const existing = await this.findByClientRequestId(task.ownerId, task.clientRequestId, options);
+      if (existing !== undefined) return existing;
+    }
+    throw new TaskBridgeError('SERVICE_UNAVAILABLE', `Task ${task.taskId} was not created: its key keeps vanishing`);
+  }
+
+  async getTask(taskId: string, options: StoreOptions & { lock?: boolean } = {}): Promise<TaskRecord | undefined> {
+    if (options.lock === true && !isInTransaction(options.manager)) {
+      throw new TypeError('A task row can only be locked in a transaction: pass its manager');
+    }
+    if (!isUuid(taskId)) return undefined;
+    const sql = options.lock === true ? this.sql.getLocked : this.sql.get;
+    const [row] = await rawRows(this.source(options), sql, [taskId]);
+    return row === undefined ? undefined : taskOf(row);
+  }
+
+  async findByClientRequestId(
+    ownerId: string,
+    clientRequestId: string,
+    options: StoreOptions = {},
+  ): Promise<TaskCreation | undefined> {
+    const [row] = await rawRows(this.source(options), this.sql.findByRequest, [ownerId, clientRequestId]);
+    return row === undefined ? undefined : creationOf(row, false);
+  }
+
+  async requestCancellation(
+    taskId: string,
+    request: CancellationRequest,
+    options: StoreOptions = {},
+  ): Promise<boolean> {
+    if (!isUuid(taskId)) return false;
+    const values = [taskId, request.reason, request.claimMs];
+    return (await rawCount(this.source(options), this.sql.requestCancellation, values)) === 1;
+  }
+
+  async list(query: TaskListQuery): Promise<TaskListRow[]> {
+    const { ownerId, status, taskType, waiting, before, limit } = query;
+    if (before !== undefined && !isUuid(before)) {
+      throw validationError([{ field: 'cursor', message: 'must be the nextCursor of an earlier page' }]);
+    }
+    const code = status === undefined ? null : TASK_STATUSES.indexOf(status);
+    const values = [ownerId, code, taskType ?? null, waiting ?? null, before ?? null, limit];
+    const rows = await rawRows(this.dataSource, this.sql.list, values);
+    return rows.map((row) => ({ task: taskOf(row), waiting: row[AFTER_TASK_COLUMNS] === true }));
+  }
+
+  async claimHandoffs(kind: TaskHandoff, limit: number, claimMs: number): Promise<TaskRecord[]> {
+    const rows = await rawRows(this.dataSource, this.sql.claim(kind), [limit, claimMs]);
+    return rows.map(taskOf);
+  }
+
+  async markHandoffDelivered(taskId: string, kind: TaskHandoff, options: StoreOptions = {}): Promise<void> {
+    await rawRows(this.source(options), this.sql.delivered(kind), [taskId]);
+  }
+
+  async markHandoffFailed(taskId: string, kind: TaskHandoff, error: string, retryInMs: number): Promise<void> {
+    await rawRows(this.dataSource, this.sql.failed(kind), [taskId, error.slice(0, MAX_ERROR_LENGTH), retryInMs]);
+  }
+
+  async listOverdue(limit: number): Promise<string[]> {
+    const rows = await rawRows(this.dataSource, this.sql.overdue, [limit]);
+    return rows.map(([taskId]) => String(taskId));
+  }
+
+  private source(options: StoreOptions): DataSource | EntityManager {
+    return options.manager ?? this.dataSource;
+  }
+}
+
+function valuesOf(task: NewTask): unknown[] {
+  return [
+    task.taskId,
+    task.ownerId,
+    task.appId,
+    task.clientRequestId,
+    task.taskType,
+    storableJson('input', task.input),
+    storableJson('metadata', task.metadata),
+    task.requestHash,
+    task.deadlineMs,
+    task.traceparent,
+    task.submissionClaimMs,
+  ];
+}
+
+function creationOf(row: RawRow, created: boolean): TaskCreation {
+  return { task: taskOf(row), created, requestHash: String(row[AFTER_TASK_COLUMNS]) };
+}
