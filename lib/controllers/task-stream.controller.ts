@@ -87,7 +87,8 @@ function takeOver(reply: FastifyReply, { preambleBytes }: SseStreamSettings): Se
   for (const name of NOT_FOR_STREAMS) Reflect.deleteProperty(headers, name);
   reply.hijack();
   const response = reply.raw;
-  for (const name of NOT_FOR_STREAMS) response.removeHeader(name);
+  // Removing a header that is not there would keep Node from writing its own.
+  for (const name of NOT_FOR_STREAMS) if (response.hasHeader(name)) response.removeHeader(name);
   if (reply.request.raw.httpVersionMajor === 1) endWithConnection(response);
   response.writeHead(200, Object.assign(headers, EVENT_STREAM_HEADERS));
   response.write(`:${' '.repeat(preambleBytes)}\n\n`);
