@@ -2,6 +2,7 @@ import { type Abstract, type DynamicModule, Module, type Provider, type Type } f
 import { NestFactory } from '@nestjs/core';
 import { FastifyAdapter, type NestFastifyApplication } from '@nestjs/platform-fastify';
 import { TypeOrmModule } from '@nestjs/typeorm';
+import { DataSource } from 'typeorm';
 import { TASKBRIDGE_ENTITIES } from '../../lib/entities/index.js';
 import { AuthContextResolver, type AuthContext, type AuthRequest } from '../../lib/security/auth-context.js';
 import { TaskBridgeModule } from '../../lib/taskbridge.module.js';
@@ -37,6 +38,8 @@ export interface TestApp {
   url: string;
   database: TestDatabase;
   get<T>(token: Type<T> | Abstract<T>): T;
+  /** Rows of a statement on the app's own DataSource. */
+  query<T>(statement: string, parameters?: unknown[]): Promise<T[]>;
   /** A client of the app as this subject; `null` sends no credentials. */
   as(subject: string | null): HttpClient;
   close(): Promise<void>;
@@ -54,6 +57,7 @@ export async function startTestApp(options: TestAppOptions = {}): Promise<TestAp
       url,
       database,
       get: (token) => app.get(token, { strict: false }),
+      query: (statement, parameters) => app.get(DataSource).query(statement, parameters),
       as: (subject) => new HttpClient(url, subject),
       close: async () => {
         await app.close();
