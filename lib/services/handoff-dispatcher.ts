@@ -26,10 +26,10 @@ interface Handoff {
   taskId: string;
   /** Tries so far, this one included. */
   attempts: number;
-  call(): Promise<void>;
-  delivered(): Promise<void>;
-  failed(error: string, retryInMs: number): Promise<void>;
-  end(message: string): Promise<unknown>;
+  readonly call: () => Promise<void>;
+  readonly delivered: () => Promise<void>;
+  readonly failed: (error: string, retryInMs: number) => Promise<void>;
+  readonly end: (message: string) => Promise<unknown>;
   /** Whether a `TaskRejectedError` ends the task at once. */
   refusable: boolean;
 }

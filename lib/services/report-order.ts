@@ -18,15 +18,17 @@ export class ReportOrder {
     const barrier = result.then(ignore, ignore);
     this.barrier = barrier;
     // Registered before any report that waits for the barrier, so that nothing can slip in between.
-    void barrier.then(() => {
-      if (this.barrier === barrier) this.barrier = undefined;
-    });
+    void barrier.then(() => this.lift(barrier));
     return this.track(result);
   }
 
   /** Resolves when everything reported so far has settled. */
   async settled(): Promise<void> {
     await Promise.allSettled(this.open);
+  }
+
+  private lift(barrier: Promise<void>): void {
+    if (this.barrier === barrier) this.barrier = undefined;
   }
 
   private track<T>(report: Promise<T>): Promise<T> {

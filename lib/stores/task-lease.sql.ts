@@ -27,7 +27,6 @@ export function leaseSql(t: TableNames): LeaseSql {
   const nextAttempt = 'attempt = t.attempt + 1, append_no = 0';
   const untouched = `t.task_id = $1 and t.status = 0 and t.attempt = 0 and t.lease_owner is null
   and t.next_run_at is null and t.cancel_requested_at is null`;
-  const inMs = (parameter: string) => `clock_timestamp() + ${parameter}::float8 * interval '1 millisecond'`;
   return {
     // Opens the next attempt of a task that is run by an executor without leases.
     beginAttempt: `update ${t.tasks} t set ${nextAttempt} where t.task_id = $1 and t.status < 2 returning t.attempt`,
@@ -119,4 +118,8 @@ where t.lease_owner is not null and t.status < 2
   and t.cancel_requested_at <= (select clock_timestamp()) - $1::float8 * interval '1 millisecond'
 order by t.cancel_requested_at limit $2`,
   };
+}
+
+function inMs(parameter: string): string {
+  return `clock_timestamp() + ${parameter}::float8 * interval '1 millisecond'`;
 }

@@ -23,12 +23,12 @@ export function registrySql(t: TableNames): RegistrySql {
   const byId = `select ${TASK_COLUMNS} from ${t.tasks} t where t.task_id = $1`;
   return {
     // Creates the task unless its key exists; waits for a concurrent create of the same key. $9 ms of deadline, $11 ms
-    // of claim.
+    // of claim, which counts as the first try.
     insert: `
 insert into ${t.tasks} as t (task_id, owner_id, app_id, client_request_id, task_type, input, metadata, request_hash,
-  deadline_at, traceparent, submission_next_try_at)
+  deadline_at, traceparent, submission_next_try_at, submission_attempts)
 values ($1, $2, $3, $4, $5, $6, $7, $8, clock_timestamp() + $9::float8 * interval '1 millisecond', $10,
-  clock_timestamp() + $11::float8 * interval '1 millisecond')
+  clock_timestamp() + $11::float8 * interval '1 millisecond', ($11::float8 > 0)::integer)
 on conflict (owner_id, client_request_id) do nothing
 returning ${TASK_COLUMNS}, t.request_hash`,
     get: byId,
@@ -41,6 +41,7 @@ update ${t.tasks} t set
   cancel_requested_at = coalesce(t.cancel_requested_at, clock_timestamp()),
   cancel_reason = coalesce(t.cancel_reason, $2),
   cancel_state = case when t.cancel_state = 0 then 1 else t.cancel_state end,
+  cancel_attempts = case when t.cancel_state = 0 then ($3::float8 > 0)::integer else t.cancel_attempts end,
   cancel_next_try_at = case when t.cancel_state = 0
     then clock_timestamp() + $3::float8 * interval '1 millisecond' else t.cancel_next_try_at end
 where t.task_id = $1 and t.status < 2`,

@@ -204,7 +204,12 @@ export class TypeOrmSuspensionStore extends SuspensionStore {
       eventSeq: seq,
       acceptedBy: rest.acceptedBy,
       acceptedAt,
-      resume: { state: HandoffState.pending, attempts: 0, nextTryAt: new Date(nowMs + claimMs), lastError: null },
+      resume: {
+        state: HandoffState.pending,
+        attempts: claimMs > 0 ? 1 : 0,
+        nextTryAt: new Date(nowMs + claimMs),
+        lastError: null,
+      },
     };
     if (await this.receipts.saveReceipt(receipt, { manager })) return receipt;
     throw new TaskBridgeError(

@@ -28,7 +28,6 @@ describe('A hand-off to the executor', () => {
     instances.push(instance);
     return instance;
   };
-  const reporter = (instance: TaskInstance) => instance.get(TaskReporter);
 
   beforeAll(async () => {
     database = await createTestDatabase();
@@ -123,11 +122,10 @@ describe('A hand-off to the executor', () => {
     const creator = await TaskInstance.open(database, [], { execution: false });
     instances.push(creator);
     const taskId = await creator.create('any');
-    expect((await creator.task(taskId)).submission.attempts).toBe(0);
     const executor = new ScriptedExecutor({});
     const instance = await open(executor);
     await eventually(async () => (await instance.task(taskId)).submission.state === HandoffState.delivered);
-    expect(executor.submitted.map((task) => task.taskId)).toEqual([taskId]);
+    expect(executor.submitted.filter((task) => task.taskId === taskId).length).toBe(1);
   });
 
   it('reaches an instance that runs tasks quickly from one that does not', async () => {
@@ -140,14 +138,6 @@ describe('A hand-off to the executor', () => {
   });
 
   describe('with an accepted answer', () => {
-    const ask = async (instance: TaskInstance): Promise<string> => {
-      const taskId = await instance.create('any');
-      const attempt = await reporter(instance).beginAttempt(taskId);
-      await attempt.started();
-      await attempt.suspend({ suspendId: 'q', reasonCode: 'WHY', allowedActions: ['go'] });
-      return taskId;
-    };
-
     it('is tried again until the executor takes the answer', async () => {
       const executor = new ScriptedExecutor({
         resume: (_action, call) => {
@@ -181,12 +171,6 @@ describe('A hand-off to the executor', () => {
   });
 
   describe('with a cancellation', () => {
-    const run = async (instance: TaskInstance): Promise<string> => {
-      const taskId = await instance.create('any');
-      await (await reporter(instance).beginAttempt(taskId)).started();
-      return taskId;
-    };
-
     it('ends the task CANCELLED when the executor never takes it', async () => {
       const executor = new ScriptedExecutor({
         cancel: () => {
@@ -207,10 +191,26 @@ describe('A hand-off to the executor', () => {
       const taskId = await run(instance);
       await instance.cancel(taskId, 'stop it');
       await eventually(async () => (await instance.task(taskId)).cancellation.state === HandoffState.delivered);
-      const attempt = reporter(instance).attach(taskId, (await instance.task(taskId)).attempt);
+      const attempt = instance.get(TaskReporter).attach(taskId, (await instance.task(taskId)).attempt);
       await attempt.cancelled();
       expect((await instance.log(taskId)).at(-1)).toEqual({ type: 'TASK_CANCELLED', payload: { reason: 'stop it' } });
       expect(executor.cancelled.length).toBe(1);
     });
   });
 });
+
+/** A task whose attempt reports from outside. */
+async function run(instance: TaskInstance): Promise<string> {
+  const taskId = await instance.create('any');
+  await (await instance.get(TaskReporter).beginAttempt(taskId)).started();
+  return taskId;
+}
+
+/** A task that waits for the answer to its question `q`. */
+async function ask(instance: TaskInstance): Promise<string> {
+  const taskId = await instance.create('any');
+  const attempt = await instance.get(TaskReporter).beginAttempt(taskId);
+  await attempt.started();
+  await attempt.suspend({ suspendId: 'q', reasonCode: 'WHY', allowedActions: ['go'] });
+  return taskId;
+}

@@ -1,6 +1,6 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 import { LeaseKeeper } from '../../lib/executors/lease-keeper.js';
-import type { TaskHandlerOptions, TaskRunner } from '../../lib/executors/task-handler.js';
+import type { TaskContext, TaskHandlerOptions, TaskRunner } from '../../lib/executors/task-handler.js';
 import type { TaskBridgeOptions } from '../../lib/taskbridge.options.js';
 import { createTestDataSource, createTestDatabase, type TestDatabase } from '../support/database.js';
 import { ForkedWorker } from '../support/fork-worker.js';
@@ -28,6 +28,12 @@ describe('Several instances on one database', () => {
     const forkedWorker = await ForkedWorker.start(database, fast);
     processes.push(forkedWorker);
     return forkedWorker;
+  };
+  /** Runs until it is aborted, and counts as dead from `die` on. */
+  const mortal = async () => {
+    const options = { ...fast, reconciliation: { enabled: false } };
+    const instance = await worker({ run: holdOn, resume: holdOn }, {}, options);
+    return { instance, die: () => instance.get(LeaseKeeper).stop() };
   };
   const finishing: TaskRunner = {
     run: async ({ attempt }) => ({ attempt }),
@@ -101,10 +107,10 @@ describe('Several instances on one database', () => {
   });
 
   it('fails an interrupted task with EXECUTION_INTERRUPTED where its handler asks for that', async () => {
-    const victim = await forked();
-    const taskId = await web.create('job');
-    await victim.told('running');
-    await victim.signal('SIGKILL');
+    const victim = await mortal();
+    const taskId = await victim.instance.create('job');
+    await web.until(taskId, (log) => log.length === 1);
+    await victim.die();
     await worker(finishing, { onInterrupted: 'fail' });
     const log = await web.end(taskId);
     expect(typesOf(log)).toEqual(['TASK_STARTED', 'TASK_FAILED']);
@@ -112,26 +118,25 @@ describe('Several instances on one database', () => {
   });
 
   it('fails an interrupted task whose attempts are spent', async () => {
-    const victim = await forked();
-    const taskId = await web.create('job');
-    await victim.told('running');
-    await victim.signal('SIGKILL');
+    const victim = await mortal();
+    const taskId = await victim.instance.create('job');
+    await web.until(taskId, (log) => log.length === 1);
+    await victim.die();
     await worker(finishing, { maxAttempts: 1 });
     expect((await web.end(taskId)).at(-1)?.payload).toMatchObject({ code: 'EXECUTION_INTERRUPTED' });
   });
 
   it('ends a task CANCELLED when its process dies after the cancellation', async () => {
-    const victim = await forked();
-    const taskId = await web.create('job');
-    await victim.told('running');
-    await victim.signal('SIGSTOP');
+    const victim = await mortal();
+    const taskId = await victim.instance.create('job');
+    await web.until(taskId, (log) => log.length === 1);
+    await victim.die();
     await web.cancel(taskId, 'enough');
-    await victim.signal('SIGKILL');
     await worker(finishing);
     expect((await web.end(taskId)).at(-1)).toEqual({ type: 'TASK_CANCELLED', payload: { reason: 'enough' } });
   });
 
-  it('resumes again with the same answer when the resuming process was killed', async () => {
+  it('resumes again with the same answer when the resuming process died', async () => {
     const asking = await worker({
       run: async (task) =>
         task.suspend({ suspendId: 'q', reasonCode: 'WHY', allowedActions: ['go'], state: { kept: true } }),
@@ -142,10 +147,10 @@ describe('Several instances on one database', () => {
     await eventually(async () => (await web.task(taskId)).leaseOwner === null);
     await asking.close();
     workers.length = 0;
-    const victim = await forked();
-    await web.answer(taskId, 'q');
-    await victim.told('running');
-    await victim.signal('SIGKILL');
+    const victim = await mortal();
+    await victim.instance.answer(taskId, 'q');
+    await eventually(async () => (await web.task(taskId)).leaseOwner !== null);
+    await victim.die();
     await worker(finishing, { backoffMs: 10 });
     const log = await web.end(taskId);
     expect(log.at(-1)?.payload.result).toMatchObject({ state: { kept: true } });
@@ -242,3 +247,8 @@ describe('Several instances on one database', () => {
     expect((await web.log(taskId)).at(-1)?.payload).toEqual({ result: 'just in time' });
   });
 });
+
+async function holdOn({ signal }: TaskContext): Promise<never> {
+  await aborted(signal);
+  throw new Error('stopped');
+}

@@ -81,10 +81,13 @@ export class TaskInstance {
 
   /** The suspend ids of the first `count` questions, once they are asked. */
   async questions(taskId: string, count = 1): Promise<string[]> {
-    const asked = (log: readonly LogEntry[]) => log.filter(({ type }) => type === 'TASK_SUSPENDED');
-    const log = await this.until(taskId, (entries) => asked(entries).length >= count);
-    return asked(log).map(({ payload }) => String(payload.suspendId));
+    const log = await this.until(taskId, (entries) => questionsOf(entries).length >= count);
+    return questionsOf(log);
   }
+}
+
+function questionsOf(log: readonly LogEntry[]): string[] {
+  return log.filter(({ type }) => type === 'TASK_SUSPENDED').map(({ payload }) => String(payload.suspendId));
 }
 
 /** A handler class made of functions. */
@@ -113,11 +116,11 @@ export async function eventually(condition: () => boolean | Promise<boolean>, li
 
 /** A promise that a test settles. */
 export function gate(): { opened: Promise<void>; open(): void } {
-  let open = (): void => undefined;
+  const parts: { open?: () => void } = {};
   const opened = new Promise<void>((resolve) => {
-    open = resolve;
+    parts.open = resolve;
   });
-  return { opened, open };
+  return { opened, open: () => parts.open?.() };
 }
 
 /** Settles when the signal is aborted, with its reason. */
