@@ -1,4 +1,10 @@
-import { Inject, Injectable, Logger } from '@nestjs/common';
+import {
+  type BeforeApplicationShutdown,
+  Inject,
+  Injectable,
+  Logger,
+  type OnApplicationBootstrap,
+} from '@nestjs/common';
 import { setTimeout as delay } from 'node:timers/promises';
 import type pg from 'pg';
 import type { DataSource } from 'typeorm';
@@ -17,7 +23,12 @@ import { type WakeUpHandlers, WakeUps, type WorkKind } from './wake-ups.js';
 /** How this process learns of what others commit. */
 export type ListenerMode = 'listening' | 'polling';
 
+const CHECK_INTERVAL_MS = 1_000;
 const PROBE_INTERVAL_MS = 10_000;
+/** A probe that takes longer is not coming back. */
+const PROBE_TIMEOUT_MS = 3_000;
+/** Connections that let nothing through for this long are replaced. */
+const DEAF_LIMIT_MS = 10_000;
 /** How long the boot waits for the listener to hear its first probe. */
 const SELF_TEST_MS = 3_000;
 const FLUSH_LIMIT_MS = 2_000;
@@ -29,15 +40,17 @@ const STEP_MS = 5;
  * between can prevent without an error; until they do, followers poll.
  */
 @Injectable()
-export class PostgresWakeUps extends WakeUps {
+export class PostgresWakeUps extends WakeUps implements OnApplicationBootstrap, BeforeApplicationShutdown {
   private readonly logger = new Logger(PostgresWakeUps.name);
   private readonly subscribers = new Set<Partial<WakeUpHandlers>>();
   private readonly outbox: NotifyOutbox;
   private readonly sender: NotifySender;
   private readonly listener: ReconnectingClient;
-  private probeTimer: NodeJS.Timeout | undefined;
+  private checkTimer: NodeJS.Timeout | undefined;
   private probeSent = 0;
   private probeHeard = 0;
+  private probedAtMs = 0;
+  private deafSinceMs = performance.now();
   private hearing = false;
   private wasDeaf = false;
 
@@ -73,10 +86,19 @@ export class PostgresWakeUps extends WakeUps {
     return this.subscribers.size;
   }
 
+  onApplicationBootstrap(): Promise<void> {
+    return this.start();
+  }
+
+  /** After every `onModuleDestroy`: what draining has appended is announced as well. */
+  beforeApplicationShutdown(): Promise<void> {
+    return this.stop();
+  }
+
   /** Connects and tests itself; resolves also when notifications do not arrive, and goes on trying. */
   async start(): Promise<void> {
-    if (this.probeTimer) return;
-    this.probeTimer = setInterval(() => this.checkProbe(), PROBE_INTERVAL_MS).unref();
+    if (this.checkTimer) return;
+    this.checkTimer = setInterval(() => this.check(performance.now()), CHECK_INTERVAL_MS).unref();
     await Promise.all([this.sender.start(), this.listener.start()]);
     const untilMs = performance.now() + SELF_TEST_MS;
     while (this.isConnected && !this.hearing && performance.now() < untilMs) await delay(STEP_MS);
@@ -86,8 +108,8 @@ export class PostgresWakeUps extends WakeUps {
 
   /** Sends what waits and disconnects; local subscribers are still served. */
   async stop(): Promise<void> {
-    clearInterval(this.probeTimer);
-    this.probeTimer = undefined;
+    clearInterval(this.checkTimer);
+    this.checkTimer = undefined;
     this.hearing = false;
     await this.sender.stop(FLUSH_LIMIT_MS);
     await this.listener.stop();
@@ -148,10 +170,11 @@ export class PostgresWakeUps extends WakeUps {
     }
   }
 
-  /** Once both connections are there, and at intervals from then on. */
+  /** Whenever both connections are there anew, and at intervals. */
   private probe(): void {
     if (!this.isConnected) return;
     this.probeSent += 1;
+    this.probedAtMs = performance.now();
     this.outbox.setProbe(this.probeSent);
     this.sender.flush();
   }
@@ -162,10 +185,18 @@ export class PostgresWakeUps extends WakeUps {
     if (this.listener.current) this.setHearing(true);
   }
 
-  /** A probe that has not come back within an interval: the connections look alive and are not. */
-  private checkProbe(): void {
-    if (this.probeHeard === this.probeSent) return this.probe();
-    this.setHearing(false);
+  private check(nowMs: number): void {
+    const sinceProbeMs = nowMs - this.probedAtMs;
+    if (!this.hearing) this.checkDeafness(nowMs);
+    else if (this.probeHeard < this.probeSent && sinceProbeMs > PROBE_TIMEOUT_MS) this.setHearing(false);
+    else if (sinceProbeMs > PROBE_INTERVAL_MS) this.probe();
+  }
+
+  /** Connections may look alive and let nothing through. */
+  private checkDeafness(nowMs: number): void {
+    this.probe();
+    if (nowMs - this.deafSinceMs < DEAF_LIMIT_MS) return;
+    this.deafSinceMs = nowMs;
     this.listener.replace();
     this.sender.replace();
   }
@@ -173,6 +204,7 @@ export class PostgresWakeUps extends WakeUps {
   private setHearing(hearing: boolean): void {
     if (hearing === this.hearing) return;
     this.hearing = hearing;
+    this.deafSinceMs = performance.now();
     this.metrics.gauge('taskbridge_listener_deaf', hearing ? 0 : 1);
     if (!hearing) this.logger.warn('Notifications have stopped: followers poll');
     else if (this.wasDeaf) this.logger.log('Notifications arrive again');
