@@ -12,9 +12,13 @@ import { tableNames } from './table-names.js';
 /** A server that has not answered for this long is given up, in ms; the statement is sent again elsewhere. */
 const ANSWER_TIMEOUT_MS = 30_000;
 
-/** A role's or database's default isolation would turn every lock wait into a serialization failure. */
+/**
+ * Another default isolation would turn every lock wait into a serialization failure. A plan that was cached while the
+ * tables were small must not go on scanning them when they have grown.
+ */
 const SET_UP = `select set_config('lock_timeout', $1, false),
-  set_config('default_transaction_isolation', 'read committed', false)`;
+  set_config('default_transaction_isolation', 'read committed', false), set_config('enable_seqscan', 'off', false),
+  set_config('jit', 'off', false)`;
 
 /** The lane's one connection, made when it is first needed and made anew after it was lost. */
 export class AppendConnection {

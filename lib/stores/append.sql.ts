@@ -98,10 +98,12 @@ with input as materialized (
     and t.task_id = any (array(select i.task_id from input i))   -- pins an index plan
 ), closed_suspensions as (
   update ${t.suspensions} s set status = 3, resolved_at = clock_timestamp()
-  where s.status = 0 and s.task_id = any (array(select g.task_id from grouped g where g.ended is not null))
+  where (select bool_or(g.ended is not null) from grouped g)     -- most flushes end nothing and look no further
+    and s.status = 0 and s.task_id = any (array(select g.task_id from grouped g where g.ended is not null))
 ), closed_receipts as (
   update ${t.receipts} r set resume_state = 4, resume_next_try_at = null
-  where r.resume_state in (1, 2) and r.task_id = any (array(select g.task_id from grouped g where g.ended is not null))
+  where (select bool_or(g.ended is not null) from grouped g)
+    and r.resume_state in (1, 2) and r.task_id = any (array(select g.task_id from grouped g where g.ended is not null))
 ), written as (
   insert into ${t.events} (task_id, seq, type, attempt, append_no, append_id, created_at, payload)
   select p.task_id, p.seq, p.type, p.attempt, p.append_no, p.append_id, p.created_at, p.payload

@@ -10,4 +10,5 @@ export {
   type ExecutorContractApp,
   type ExecutorContractHarness,
 } from './executor-contract.js';
+export { describeStoreContract, type ContractStores } from './store-contract.js';
 export { readLog, waitForEnd, waitForLog, type LogEntry } from './task-log.js';
