@@ -53,7 +53,7 @@ create table ${t.tasks} (
       `create index taskbridge_tasks_cancel_ix on ${t.tasks} (cancel_next_try_at) where cancel_state = 1`,
     );
     await runner.query(
-      `create index taskbridge_tasks_runnable_ix on ${t.tasks} (next_run_at) where next_run_at is not null`,
+      `create index taskbridge_tasks_runnable_ix on ${t.tasks} (task_type, next_run_at) where next_run_at is not null`,
     );
     await runner.query(
       `create index taskbridge_tasks_lease_ix on ${t.tasks} (lease_owner) where lease_owner is not null`,

@@ -22,7 +22,10 @@ export interface LeaseSql {
   readonly cancelOverdue: string;
 }
 
-/** The statements about leases for one set of tables. A clock that is read once leaves the indexes usable. */
+/**
+ * The statements about leases for one set of tables. What keeps them on the indexes however long the queue is: a clock
+ * that is read once, and ids compared with an array, because the number of rows of a subquery is guessed far too high.
+ */
 export function leaseSql(t: TableNames): LeaseSql {
   const nextAttempt = 'attempt = t.attempt + 1, append_no = 0';
   const untouched = `t.task_id = $1 and t.status = 0 and t.attempt = 0 and t.lease_owner is null
@@ -51,7 +54,7 @@ with slots as materialized (
     order by t.next_run_at limit s.count for no key update of t skip locked) d
 )
 update ${t.tasks} t set lease_owner = $1, next_run_at = null, ${nextAttempt}
-from due where t.task_id = due.task_id returning ${TASK_COLUMNS}`,
+where t.task_id = any (array(select d.task_id from due d)) returning ${TASK_COLUMNS}`,
     // Locks a task for the run that still holds it.
     lockHeld: `
 select ${TASK_COLUMNS} from ${t.tasks} t
@@ -72,7 +75,7 @@ with held as materialized (
   order by t.task_id for no key update of t skip locked
 )
 update ${t.tasks} t set lease_owner = null, next_run_at = clock_timestamp(), ${nextAttempt}
-from held where t.task_id = held.task_id returning t.task_id`,
+where t.task_id = any (array(select h.task_id from held h)) returning t.task_id`,
     countHeld: `select count(*) from ${t.tasks} t where t.lease_owner = $1`,
     // Renews the leases of a process, by its one row, and lists them. $4 ms.
     heartbeat: `
@@ -110,7 +113,8 @@ with policy as materialized (
 )
 update ${t.tasks} t set lease_owner = null, retries = t.retries + 1, ${nextAttempt},
   next_run_at = case when j.verdict = 'retry' then ${inMs('j.pause_ms')} end
-from judged j where t.task_id = j.task_id returning ${TASK_COLUMNS}, j.verdict`,
+from judged j where t.task_id = j.task_id and t.task_id = any (array(select a.task_id from judged a))
+returning ${TASK_COLUMNS}, j.verdict`,
     // Cancelled tasks whose run has had its grace, $1 ms, and goes on.
     cancelOverdue: `
 select ${TASK_COLUMNS} from ${t.tasks} t
