@@ -58,6 +58,8 @@ export function createTaskStreamController(
     }
 
     private follow(task: TaskRecord, afterSeq: number, response: ServerResponse): void {
+      // Whoever has left while the guards were asked has had its `close` already.
+      if (response.destroyed) return;
       this.subscriptions.open(task, afterSeq, new SseSink(task.taskId, response, this.settings, this.drain));
     }
   }
@@ -87,6 +89,7 @@ function takeOver(reply: FastifyReply, { preambleBytes }: SseStreamSettings): Se
   for (const name of NOT_FOR_STREAMS) Reflect.deleteProperty(headers, name);
   reply.hijack();
   const response = reply.raw;
+  if (response.destroyed) return response;
   // Removing a header that is not there would keep Node from writing its own.
   for (const name of NOT_FOR_STREAMS) if (response.hasHeader(name)) response.removeHeader(name);
   if (reply.request.raw.httpVersionMajor === 1) endWithConnection(response);

@@ -5,12 +5,15 @@ import type { LogEvent } from '../stores/records.js';
 import type { StreamRuntimeSettings, TaskBridgeSettings } from '../taskbridge.options.js';
 import { messageOf } from '../taskbridge.errors.js';
 import { TASKBRIDGE_SETTINGS } from '../taskbridge.tokens.js';
+import { ReadSlots } from './read-slots.js';
 import { StreamTicker, type Ticking } from './stream-ticker.js';
 import { type TailContext, TaskTail } from './task-tail.js';
 import { WakeUps } from './wake-ups.js';
 
 /** Ids per backstop query. */
 const IDS_PER_POLL = 5_000;
+/** Reads of logs at a time: many followers that come back at once must not take the host's whole pool. */
+const READS_AT_A_TIME = 4;
 
 /**
  * The tails of all tasks that somebody follows in this process: kept up by wake-ups, and by one backstop query over all
@@ -22,6 +25,7 @@ export class TaskTails implements Ticking {
   private readonly tails = new Map<string, TaskTail>();
   private readonly settings: StreamRuntimeSettings;
   private readonly context: TailContext;
+  private readonly slots = new ReadSlots(READS_AT_A_TIME);
   private scheduled = new Set<TaskTail>();
   private unsubscribe: (() => void) | undefined;
   private nextPollAtMs = 0;
@@ -153,7 +157,7 @@ export class TaskTails implements Ticking {
   }
 
   private async read(taskId: string, afterSeq: number, limit: number): Promise<LogEvent[]> {
-    const events = await this.events.listAfter(taskId, afterSeq, limit);
+    const events = await this.slots.run(() => this.events.listAfter(taskId, afterSeq, limit));
     this.reading = true;
     return events;
   }

@@ -169,6 +169,19 @@ describe('the SSE stream of a task', () => {
     expect(client.events[20]?.payload).toEqual({ progress: 19, message: text });
   });
 
+  it('keeps nothing of clients that leave before their stream begins', async () => {
+    const taskId = await app.taskWith(2);
+    for (let round = 0; round < 100; round += 1) {
+      const client = app.sse(taskId);
+      await new Promise((resolve) => setTimeout(resolve, round % 10));
+      client.disconnect();
+    }
+    const last = await app.sse(taskId).received(2);
+    last.disconnect();
+    await eventually(() => app.leftovers().followers === 0);
+    expect(app.leftovers()).toEqual(NOTHING_LEFT);
+  });
+
   it('lets go of everything when clients disconnect, again and again', async () => {
     const taskId = await app.taskWith(2);
     for (let round = 0; round < 30; round += 1) {
