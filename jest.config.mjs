@@ -23,7 +23,7 @@ export default {
   roots: ['<rootDir>/test', '<rootDir>/packages'],
   testRegex: '\\.(?:e2e-)?spec\\.ts$',
   testPathIgnorePatterns: ['/node_modules/', '/dist/', ...(browser ? [] : ['<rootDir>/test/browser/'])],
-  modulePathIgnorePatterns: ['<rootDir>/dist', '<rootDir>/dist-sample', '<rootDir>/packages/.*/dist'],
+  modulePathIgnorePatterns: ['<rootDir>/.data', '<rootDir>/dist', '<rootDir>/dist-sample', '<rootDir>/packages/.*/dist'],
   extensionsToTreatAsEsm: ['.ts'],
   transform: { [`/node_modules/${esmOnly}/.+\\.js$`]: swc('commonjs'), '^.+\\.ts$': swc('es6') },
   transformIgnorePatterns: [`/node_modules/(?!${esmOnly}/)`],

@@ -1,5 +1,6 @@
 import { v7 as uuidv7 } from 'uuid';
 import { type TestApp, startTestApp } from '../support/app.js';
+import { eventually } from '../support/eventually.js';
 import type { HttpAnswer, HttpClient } from '../support/http-client.js';
 import { SCRIPTED_HANDLERS } from '../support/scripted-handlers.js';
 import { oneTo, readSse, readWebSocket, seqsOf, type SseFrame } from '../support/stream-clients.js';
@@ -49,7 +50,12 @@ describe('every body and frame satisfies the schemas and the OpenAPI', () => {
   };
 
   it('for a task that runs to its end', async () => {
-    const body = { clientRequestId: uuidv7(), taskType: 'ticks', input: { ticks: 12, delayMs: 30 }, metadata: { app: 't' } };
+    const body = {
+      clientRequestId: uuidv7(),
+      taskType: 'ticks',
+      input: { ticks: 12, delayMs: 30 },
+      metadata: { app: 't' },
+    };
     const created = check('task-created-response', 'POST', TASKS, 201, await ada.post(TASKS, body));
     const again = check('task-created-response', 'POST', TASKS, 200, await ada.post(TASKS, body));
     expect(again.body).toMatchObject({ taskId: created.body['taskId'], deduplicated: true });
@@ -80,7 +86,15 @@ describe('every body and frame satisfies the schemas and the OpenAPI', () => {
     const { openSuspensions } = await ada.until(taskId, (task) => task.openSuspensions.length === 1);
     const suspendId = openSuspensions[0]?.suspendId;
     check('task-snapshot', 'GET', TASK, 200, await ada.get(`${TASKS}/${taskId}`));
-    const actions = (body: object) => ada.post(`${TASKS}/${taskId}/actions`, { clientActionId: 'a', suspendId, ...body });
+    let heartbeats = 0;
+    const request = {
+      subject: 'ada',
+      onFrame: ({ type }: Record<string, unknown>) => void (heartbeats += Number(type === 'HEARTBEAT')),
+    };
+    const followed = Promise.all([readSse(host.url, taskId, request), readWebSocket(host.url, taskId, request)]);
+    await eventually(() => heartbeats >= 6);
+    const actions = (body: object) =>
+      ada.post(`${TASKS}/${taskId}/actions`, { clientActionId: 'a', suspendId, ...body });
     const route = `${TASK}/actions`;
     check('error-envelope', 'POST', route, 409, await actions({ actionType: 'ignore' }));
     check('error-envelope', 'POST', route, 422, await actions({ actionType: 'approve', payload: {} }));
@@ -90,8 +104,9 @@ describe('every body and frame satisfies the schemas and the OpenAPI', () => {
     check('task-client-action-response', 'POST', route, 200, await actions(yes));
     check('error-envelope', 'POST', route, 409, await actions({ actionType: 'reject' }));
     check('task-client-action-response', 'POST', route, 202, await actions({ ...yes, clientActionId: 'b' }));
-    const { frames } = await readSse(host.url, taskId, { subject: 'ada' });
-    sseFrames(frames);
+    const [sse, socket] = await followed;
+    sseFrames(sse.frames);
+    socketFrames(socket.frames);
     const { body } = check('task-snapshot', 'GET', TASK, 200, await ada.get(`${TASKS}/${taskId}`));
     expect(body).toMatchObject({
       result: { action: 'approve', by: 'ada', state: { asked: true } },
@@ -106,7 +121,10 @@ describe('every body and frame satisfies the schemas and the OpenAPI', () => {
     check('cancel-task-response', 'POST', `${TASK}/cancel`, 202, cancelled);
     const { frames, code } = await follow;
     socketFrames(frames);
-    expect([code, frames.at(-1)]).toMatchObject([1000, { type: 'TASK_CANCELLED', payload: { reason: 'changed my mind' } }]);
+    expect([code, frames.at(-1)]).toMatchObject([
+      1000,
+      { type: 'TASK_CANCELLED', payload: { reason: 'changed my mind' } },
+    ]);
   });
 
   it('for refusals', async () => {
@@ -120,7 +138,13 @@ describe('every body and frame satisfies the schemas and the OpenAPI', () => {
     check('error-envelope', 'POST', TASKS, 413, await ada.post(TASKS, { input: { x: 'x'.repeat(1024 * 1024) } }));
     check('error-envelope', 'GET', TASKS, 422, await ada.get(`${TASKS}?limit=0`));
     check('error-envelope', 'GET', TASK, 404, await eve.get(`${TASKS}/${taskId}`));
-    check('error-envelope', 'GET', `${TASK}/events`, 400, await ada.get(`${TASKS}/${taskId}/events?afterEventId=99999`));
+    check(
+      'error-envelope',
+      'GET',
+      `${TASK}/events`,
+      400,
+      await ada.get(`${TASKS}/${taskId}/events?afterEventId=99999`),
+    );
     const stream = await readSse(host.url, taskId, { subject: 'eve' });
     wire.body('error-envelope', 'GET', `${TASK}/events/stream`, stream.status, stream.refusal);
     expect(stream).toMatchObject({ status: 404, refusal: { code: 'TASK_NOT_FOUND' } });

@@ -22,6 +22,8 @@ export interface StreamRequest {
   lastEventId?: string;
   signal?: AbortSignal;
   onEvent?(event: TaskEvent): void;
+  /** Everything, heartbeats and confirmations included. */
+  onFrame?(frame: Record<string, unknown>): void;
 }
 
 /** Reads a task's SSE stream until the server ends it; a broken connection rejects. */
@@ -59,9 +61,17 @@ function take(block: string, outcome: SseOutcome, request: StreamRequest): void 
   const lines = block.split('\n');
   const data = lines.find((line) => line.startsWith('data:'))?.slice(5);
   if (data === undefined) return;
-  if (lines.some((line) => line.startsWith('event:'))) throw new Error('A frame with an event: line is not seen by onmessage');
-  const frame = { id: lines.find((line) => line.startsWith('id:'))?.slice(3).trim(), data: JSON.parse(data) };
+  if (lines.some((line) => line.startsWith('event:')))
+    throw new Error('A frame with an event: line is not seen by onmessage');
+  const frame = {
+    id: lines
+      .find((line) => line.startsWith('id:'))
+      ?.slice(3)
+      .trim(),
+    data: JSON.parse(data),
+  };
   outcome.frames.push(frame);
+  request.onFrame?.(frame.data);
   if (frame.data.type === 'HEARTBEAT') return;
   outcome.events.push(frame.data as TaskEvent);
   request.onEvent?.(frame.data as TaskEvent);
@@ -88,6 +98,7 @@ export function readWebSocket(url: string, taskId: string, request: StreamReques
   socket.on('message', (data: Buffer) => {
     const frame = JSON.parse(data.toString('utf8')) as Record<string, unknown>;
     outcome.frames.push(frame);
+    request.onFrame?.(frame);
     if (!String(frame['type']).startsWith('TASK_')) return;
     outcome.events.push(frame as unknown as TaskEvent);
     request.onEvent?.(frame as unknown as TaskEvent);
