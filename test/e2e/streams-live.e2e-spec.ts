@@ -32,6 +32,19 @@ async function pollToEnd(app: StreamApp, taskId: string, afterSeq: number): Prom
   return seqs;
 }
 
+/** Follows over one of the transports, by turns, until the task has ended. */
+async function followBy(app: StreamApp, taskId: string, after: number, kind: number): Promise<number[]> {
+  if (kind % 4 === 0) return (await app.sse(taskId, { query: `lastEventId=${after}` }).ended()).seqs;
+  if (kind % 4 === 1) return pollToEnd(app, taskId, after);
+  if (kind % 4 === 2) {
+    const events = app.get(TaskEventStream).events$(taskId, `${after}-0`);
+    return (await firstValueFrom(events.pipe(toArray()))).map(seqOf);
+  }
+  const client = await app.subscribe(taskId, `${after}-0`);
+  expect((await client.closed())[0]).toBe(1000);
+  return client.seqs;
+}
+
 describe('following a running task', () => {
   let database: { url: string };
   let closeDatabase: () => Promise<void>;
@@ -78,26 +91,15 @@ describe('following a running task', () => {
       const after = round % 2 === 0 ? 0 : appended;
       streams.push({ after, seqs: followBy(app, taskId, after, streams.length + round) });
     };
-    for (const append of [a.start, a.progress, a.progress, a.complete]) {
+    const progress = () => a.progress(taskId, 1);
+    for (const append of [() => a.start(taskId), progress, progress, () => a.complete(taskId)]) {
       begin();
-      const appending = append.call(a, taskId, 1);
+      const appending = append();
       begin();
       appended = await appending;
       if (appended < 4) begin();
     }
     for (const { after, seqs } of streams) expect(await seqs).toEqual(range(after + 1, 4));
-  }
-
-  async function followBy(app: StreamApp, taskId: string, after: number, kind: number): Promise<number[]> {
-    if (kind % 4 === 0) return (await app.sse(taskId, { query: `lastEventId=${after}` }).ended()).seqs;
-    if (kind % 4 === 1) return pollToEnd(app, taskId, after);
-    if (kind % 4 === 2) {
-      const events = app.get(TaskEventStream).events$(taskId, `${after}-0`);
-      return (await firstValueFrom(events.pipe(toArray()))).map(seqOf);
-    }
-    const client = await app.subscribe(taskId, `${after}-0`);
-    expect((await client.closed())[0]).toBe(1000);
-    return client.seqs;
   }
 
   it('reaches the followers of another process over every transport, large events included', async () => {
@@ -119,7 +121,7 @@ describe('following a running task', () => {
     const taskId = await a.createTask();
     const sse = b.sse(taskId);
     await a.start(taskId);
-    const dataSource = a.get<DataSource>(TASKBRIDGE_DATA_SOURCE as never);
+    const dataSource = a.app.get<DataSource>(TASKBRIDGE_DATA_SOURCE, { strict: false });
     for (let index = 0; index < 200; index += 1) {
       if (index % 40 === 20) {
         await dataSource.query(

@@ -7,6 +7,8 @@ import { openTestDatabase } from '../support/database.js';
 import { eventually } from '../support/eventually.js';
 import { NOTHING_LEFT, StreamApp } from '../support/stream-app.js';
 
+const ids = ({ events }: PollEventsResult) => events.map(({ eventId }) => eventId);
+
 describe('polling for events', () => {
   let database: { url: string };
   let closeDatabase: () => Promise<void>;
@@ -28,8 +30,6 @@ describe('polling for events', () => {
     const asked = { taskId, afterSeq: 0, waitTimeoutMs: 10_000, maxEvents: 100, ...query };
     return on.get(TaskPollingService).poll(asked);
   }
-
-  const ids = ({ events }: PollEventsResult) => events.map(({ eventId }) => eventId);
 
   it('returns what follows the cursor at once, and says whether more exists', async () => {
     const taskId = await app.taskWith(3);

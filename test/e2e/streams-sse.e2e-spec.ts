@@ -1,24 +1,28 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { connect } from 'node:net';
+import type { DataSource } from 'typeorm';
 import { v7 as uuidv7 } from 'uuid';
+import type { SseStreamSettings } from '../../lib/taskbridge.options.js';
+import { TASKBRIDGE_DATA_SOURCE } from '../../lib/taskbridge.tokens.js';
 import { openTestDatabase } from '../support/database.js';
 import { eventually } from '../support/eventually.js';
-import { NOTHING_LEFT, StreamApp } from '../support/stream-app.js';
+import { NOTHING_LEFT, StreamApp, withStreamApp } from '../support/stream-app.js';
 
-/** What a bare socket gets for a request, until the server ends or the condition holds. */
-function rawExchange(origin: string, head: string, enough: (text: string) => boolean): Promise<string> {
+/** All that a bare socket gets for a request, until the server ends the connection. */
+function rawExchange(origin: string, head: string): Promise<string> {
   const { hostname, port } = new URL(origin);
   return new Promise((resolve, reject) => {
     let text = '';
     const socket = connect(Number(port), hostname, () => socket.write(head));
     socket.setEncoding('utf8');
-    socket.on('data', (chunk: string) => {
-      text += chunk;
-      if (enough(text)) socket.destroy();
-    });
+    socket.on('data', (chunk: string) => (text += chunk));
     socket.on('close', () => resolve(text));
     socket.on('error', reject);
   });
+}
+
+function getRequest(path: string): string {
+  return `GET ${path} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer ada\r\n\r\n`;
 }
 
 describe('the SSE stream of a task', () => {
@@ -129,6 +133,19 @@ describe('the SSE stream of a task', () => {
     expect(replay.seqs).toEqual([1, 2, 3]);
   });
 
+  it('answers 410 for a cursor before what retention has left', async () => {
+    const taskId = await app.taskWith(5);
+    const dataSource = app.app.get<DataSource>(TASKBRIDGE_DATA_SOURCE, { strict: false });
+    await dataSource.query('delete from taskbridge_events where task_id = $1 and seq < 4', [taskId]);
+    await dataSource.query('update taskbridge_tasks set retained_from_seq = 4 where task_id = $1', [taskId]);
+    const [before, last] = [app.sse(taskId, { query: 'lastEventId=2' }), app.sse(taskId, { query: 'lastEventId=3' })];
+    await Promise.all([before.ended(), last.received(2)]);
+    await app.complete(taskId);
+    await last.ended();
+    expect([before.status, before.json.code]).toEqual([410, 'EVENT_GAP']);
+    expect(last.seqs).toEqual([4, 5, 6]);
+  });
+
   it('answers HEAD without hanging', async () => {
     const taskId = await app.taskWith(2);
     const client = await app.sse(taskId, { method: 'HEAD' }).ended();
@@ -140,12 +157,10 @@ describe('the SSE stream of a task', () => {
     const taskId = await app.taskWith(2);
     await app.complete(taskId);
     const path = new URL(app.streamUrl(taskId)).pathname;
-    const never = () => false;
-    const old = await rawExchange(app.origin, `GET ${path} HTTP/1.0\r\nauthorization: Bearer ada\r\n\r\n`, never);
+    const old = await rawExchange(app.origin, `GET ${path} HTTP/1.0\r\nauthorization: Bearer ada\r\n\r\n`);
     expect(old).toMatch(/^HTTP\/1\.[01] 200 OK\r\n/);
     expect(old.match(/^id: /gm)).toHaveLength(3);
-    const get = (target: string) => `GET ${target} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer ada\r\n\r\n`;
-    const pipelined = await rawExchange(app.origin, get('/health') + get(path), never);
+    const pipelined = await rawExchange(app.origin, getRequest('/health') + getRequest(path));
     expect(pipelined.match(/HTTP\/1\.1 \d+/g)).toEqual(['HTTP/1.1 200', 'HTTP/1.1 200']);
     expect(pipelined.match(/^id: /gm)).toHaveLength(3);
   });
@@ -200,23 +215,16 @@ describe('the SSE stream of a task', () => {
   });
 });
 
-describe('an idle SSE stream', () => {
-  async function withApp(
-    sse: Record<string, unknown>,
-    work: (app: StreamApp, taskId: string) => Promise<void>,
-  ): Promise<void> {
-    const { database, close } = await openTestDatabase();
-    const app = await StreamApp.open(database, { taskBridge: { streams: { sse } } });
-    try {
-      await work(app, await app.taskWith(2));
-    } finally {
-      await app.close();
-      await close();
-    }
-  }
+function withTask(
+  sse: Partial<SseStreamSettings>,
+  work: (app: StreamApp, taskId: string) => Promise<void>,
+): Promise<void> {
+  return withStreamApp({ taskBridge: { streams: { sse } } }, async (app) => work(app, await app.taskWith(2)));
+}
 
+describe('an idle SSE stream', () => {
   it('beats with a comment and a data frame that carries the cursor but no id', async () => {
-    await withApp({ heartbeatIntervalMs: 60 }, async (app, taskId) => {
+    await withTask({ heartbeatIntervalMs: 60 }, async (app, taskId) => {
       const client = app.sse(taskId);
       await eventually(() => client.heartbeats.length >= 3);
       const fresh = app.sse(await app.createTask());
@@ -237,7 +245,7 @@ describe('an idle SSE stream', () => {
   });
 
   it('beats only in the ways that are switched on, after a preamble of the wanted size', async () => {
-    await withApp({ heartbeatIntervalMs: 40, jsonHeartbeat: false, preambleBytes: 2_048 }, async (app, taskId) => {
+    await withTask({ heartbeatIntervalMs: 40, jsonHeartbeat: false, preambleBytes: 2_048 }, async (app, taskId) => {
       const client = app.sse(taskId);
       await eventually(() => client.messages.filter(({ comment }) => comment).length >= 4);
       expect(client.heartbeats).toEqual([]);
@@ -247,7 +255,7 @@ describe('an idle SSE stream', () => {
   });
 
   it('is closed when its client reads nothing for the stall time-out, while others go on', async () => {
-    await withApp({ stallTimeoutMs: 400 }, async (app, taskId) => {
+    await withTask({ stallTimeoutMs: 400 }, async (app, taskId) => {
       const stalled = await app.sse(taskId).received(2);
       const reading = await app.sse(taskId).received(2);
       stalled.pause();

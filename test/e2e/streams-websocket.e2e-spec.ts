@@ -7,8 +7,10 @@ import { WebSocket } from 'ws';
 import type { TaskBridgeOptions } from '../../lib/taskbridge.options.js';
 import { openTestDatabase } from '../support/database.js';
 import { eventually } from '../support/eventually.js';
-import { NOTHING_LEFT, StreamApp, type StreamAppOptions } from '../support/stream-app.js';
+import { NOTHING_LEFT, StreamApp, type StreamAppOptions, withStreamApp } from '../support/stream-app.js';
 import { WebSocketClient } from '../support/websocket-client.js';
+
+const tuned = (taskBridge: TaskBridgeOptions): StreamAppOptions => ({ taskBridge });
 
 describe('the WebSocket of a task', () => {
   let database: { url: string };
@@ -190,21 +192,8 @@ describe('the WebSocket of a task', () => {
 });
 
 describe('a WebSocket under settings of its own', () => {
-  async function withApp(options: StreamAppOptions, work: (app: StreamApp) => Promise<void>): Promise<void> {
-    const { database, close } = await openTestDatabase();
-    const app = await StreamApp.open(database, options);
-    try {
-      await work(app);
-    } finally {
-      await app.close();
-      await close();
-    }
-  }
-
-  const tuned = (taskBridge: TaskBridgeOptions): StreamAppOptions => ({ taskBridge });
-
   it('closes 1013 when the client never subscribes', async () => {
-    await withApp(tuned({ webSocket: { subscribeTimeoutMs: 100 } }), async (app) => {
+    await withStreamApp(tuned({ webSocket: { subscribeTimeoutMs: 100 } }), async (app) => {
       const client = app.webSocket();
       expect(await client.closed()).toEqual([1013, 'SUBSCRIBE_TIMEOUT']);
       expect(app.leftovers().ticking).toBe(0);
@@ -212,7 +201,7 @@ describe('a WebSocket under settings of its own', () => {
   });
 
   it('beats while idle', async () => {
-    await withApp(tuned({ streams: { webSocket: { heartbeatIntervalMs: 50 } } }), async (app) => {
+    await withStreamApp(tuned({ streams: { webSocket: { heartbeatIntervalMs: 50 } } }), async (app) => {
       const taskId = await app.taskWith(2);
       const client = await app.subscribe(taskId);
       await eventually(() => client.heartbeats.length >= 3);
@@ -222,7 +211,7 @@ describe('a WebSocket under settings of its own', () => {
   });
 
   it('closes 1013 when its client reads nothing for the stall time-out, while others go on', async () => {
-    await withApp(tuned({ streams: { webSocket: { stallTimeoutMs: 400 } } }), async (app) => {
+    await withStreamApp(tuned({ streams: { webSocket: { stallTimeoutMs: 400 } } }), async (app) => {
       const taskId = await app.taskWith(2);
       const stalled = await app.subscribe(taskId);
       const reading = await app.subscribe(taskId);
@@ -246,7 +235,7 @@ describe('a WebSocket under settings of its own', () => {
   });
 
   it('follows several tasks on one connection when that is allowed, and closes after the last', async () => {
-    await withApp(tuned({ webSocket: { maxSubscriptionsPerConnection: 2 } }), async (app) => {
+    await withStreamApp(tuned({ webSocket: { maxSubscriptionsPerConnection: 2 } }), async (app) => {
       const [first, second] = [await app.taskWith(2), await app.taskWith(2)];
       const client = await app.subscribe(first);
       client.send({ action: 'subscribe', taskId: second });
@@ -267,7 +256,7 @@ describe('a WebSocket under settings of its own', () => {
   });
 
   it('asks its allow-list for the origin of a browser', async () => {
-    await withApp(tuned({ webSocket: { allowedOrigins: ['https://app.example'] } }), async (app) => {
+    await withStreamApp(tuned({ webSocket: { allowedOrigins: ['https://app.example'] } }), async (app) => {
       const authorization = 'Bearer ada';
       const allowed = app.webSocket({ authorization, origin: 'https://app.example' });
       await allowed.opened;
@@ -287,7 +276,7 @@ describe('a WebSocket under settings of its own', () => {
       providers: [HostGateway],
       prepare: (app) => void app.useWebSocketAdapter(new WsAdapter(app)),
     };
-    await withApp(options, async (app) => {
+    await withStreamApp(options, async (app) => {
       const host = new WebSocketClient(`${app.origin.replace('http', 'ws')}/host`, {});
       await eventually(() => host.frames.length === 1);
       expect(host.frames).toEqual([{ hello: 'host' }]);

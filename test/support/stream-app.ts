@@ -1,4 +1,4 @@
-import { Module, type Type } from '@nestjs/common';
+import { type Abstract, Module, type Type } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
 import { FastifyAdapter, type NestFastifyApplication } from '@nestjs/platform-fastify';
 import { TypeOrmModule } from '@nestjs/typeorm';
@@ -14,6 +14,7 @@ import { PostgresWakeUps, StreamDrain } from '../../lib/streams/index.js';
 import { StreamTicker } from '../../lib/streams/stream-ticker.js';
 import { TaskBridgeModule } from '../../lib/taskbridge.module.js';
 import type { TaskBridgeOptions } from '../../lib/taskbridge.options.js';
+import { openTestDatabase } from './database.js';
 import { SseClient, type SseRequest } from './sse-client.js';
 import { WebSocketClient } from './websocket-client.js';
 
@@ -71,8 +72,8 @@ export class StreamApp {
     return new StreamApp(app, await app.getUrl());
   }
 
-  get<T>(token: Type<T> | (abstract new (...args: never[]) => T)): T {
-    return this.app.get(token as Type<T>, { strict: false });
+  get<T>(token: Type<T> | Abstract<T>): T {
+    return this.app.get(token, { strict: false });
   }
 
   close(): Promise<void> {
@@ -165,3 +166,18 @@ export class StreamApp {
 }
 
 export const NOTHING_LEFT: Leftovers = { followers: 0, watchedTasks: 0, drainables: 0, ticking: 0 };
+
+/** An application on a database of its own, for the time of `work`. */
+export async function withStreamApp(
+  options: StreamAppOptions,
+  work: (app: StreamApp, database: { url: string }) => Promise<void>,
+): Promise<void> {
+  const { database, close } = await openTestDatabase();
+  const app = await StreamApp.open(database, options);
+  try {
+    await work(app, database);
+  } finally {
+    await app.close();
+    await close();
+  }
+}

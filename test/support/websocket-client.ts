@@ -21,7 +21,9 @@ export class WebSocketClient {
 
   constructor(url: string, headers: Record<string, string>) {
     this.socket = new WebSocket(url, { headers, perMessageDeflate: false });
-    this.socket.on('message', (data) => this.frames.push(JSON.parse(String(data)) as Record<string, unknown>));
+    this.socket.on('message', (data: Buffer) =>
+      this.frames.push(JSON.parse(data.toString()) as Record<string, unknown>),
+    );
     this.socket.on('close', (code, reason) => {
       this.closeCode = code;
       this.closeReason = String(reason);
