@@ -73,7 +73,9 @@ export class HandlerTaskExecutor extends TaskExecutor implements OnApplicationBo
       await this.track(this.grant(handler, task.taskId));
       return;
     }
-    if (await this.ports.leases.enqueue(task.taskId)) this.wakeUps.publishWork('runnable', task.taskId);
+    const { taskId } = task;
+    const queued = await this.ports.leases.enqueue({ taskId, deadlineMs: handler.deadlineMs });
+    if (queued) this.wakeUps.publishWork('runnable', task.taskId);
   }
 
   /** The run that is under way takes the answer when it waits again; otherwise the task is put into the queue. */
@@ -140,7 +142,7 @@ export class HandlerTaskExecutor extends TaskExecutor implements OnApplicationBo
     this.pool.reserve(handler.taskType);
     try {
       await this.keeper.ensure();
-      const leased = await leases.grantFirst(taskId, processId);
+      const leased = await leases.grantFirst({ taskId, deadlineMs: handler.deadlineMs }, processId);
       if (leased === undefined) this.pool.release(handler.taskType);
       else this.pool.start(handler, leased);
     } catch (error) {

@@ -1,9 +1,10 @@
 import { Inject, Injectable, Logger } from '@nestjs/common';
-import { type HeldLease, TaskLeaseStore } from '../stores/task-lease.store.js';
+import { type LeaseView, TaskLeaseStore } from '../stores/task-lease.store.js';
 import { messageOf } from '../taskbridge.errors.js';
 import type { TaskBridgeSettings } from '../taskbridge.options.js';
 import { TASKBRIDGE_PROCESS_ID, TASKBRIDGE_SETTINGS } from '../taskbridge.tokens.js';
 import { RunPool } from './run-pool.js';
+import type { AbortReason } from './task-handler.js';
 import type { TaskRun } from './task-run.js';
 
 /**
@@ -33,8 +34,12 @@ export class LeaseKeeper {
     return this.lastBeatAt !== undefined && performance.now() - this.lastBeatAt < this.settings.execution.leaseMs;
   }
 
-  /** Resolves once this process is known to the database; leases may be taken from then on. Rejects when it cannot be reached. */
+  /**
+   * Resolves once this process is known to the database: leases may be taken from then on. Rejects when the database
+   * cannot be reached, and after `stop`.
+   */
   async ensure(): Promise<void> {
+    if (this.stopped) throw new Error('This process has handed its leases back and takes no more');
     if (!this.isAlive) await this.beat();
   }
 
@@ -78,25 +83,24 @@ export class LeaseKeeper {
     const startedAt = performance.now();
     const { leaseMs } = this.settings.execution;
     const host = this.settings.instanceName;
-    const held = await this.leases.heartbeat({ processId: this.processId, host, pid: process.pid }, leaseMs);
+    const self = { processId: this.processId, host, pid: process.pid };
+    const taskIds = runs.map((run) => run.taskId);
+    const tasks = await this.leases.heartbeat(self, leaseMs, taskIds);
     this.lastBeatAt = startedAt;
-    this.compare(runs, held);
-    await this.returnOrphans(held);
+    this.compare(runs, tasks);
+    await this.returnOrphans(tasks.filter(({ held }) => held));
   }
 
-  private compare(runs: readonly TaskRun[], held: readonly HeldLease[]): void {
-    const leases = new Map(held.map((lease) => [keyOf(lease.taskId, lease.attempt), lease]));
+  private compare(runs: readonly TaskRun[], tasks: readonly LeaseView[]): void {
+    const views = new Map(tasks.map((task) => [task.taskId, task]));
     for (const run of runs) {
-      if (run.isConcluding) continue;
-      const lease = leases.get(keyOf(run.taskId, run.attemptNo));
-      if (lease === undefined) run.abort('SUPERSEDED');
-      else if (lease.cancelRequested) run.abort('CANCELLED');
-      else if (lease.overdue) run.abort('DEADLINE');
+      const reason = run.isConcluding ? undefined : reasonToStop(run, views.get(run.taskId));
+      if (reason !== undefined) run.abort(reason);
     }
   }
 
   /** Only at the second sight: at the first, its grant may be on its way to the pool. */
-  private async returnOrphans(held: readonly HeldLease[]): Promise<void> {
+  private async returnOrphans(held: readonly LeaseView[]): Promise<void> {
     const running = new Set(this.pool.all().map((run) => keyOf(run.taskId, run.attemptNo)));
     const without = held.filter((lease) => !running.has(keyOf(lease.taskId, lease.attempt)));
     const seenBefore = without.filter((lease) => this.orphans.has(keyOf(lease.taskId, lease.attempt)));
@@ -109,4 +113,10 @@ export class LeaseKeeper {
 
 function keyOf(taskId: string, attempt: number): string {
   return `${taskId}:${attempt}`;
+}
+
+function reasonToStop(run: TaskRun, task: LeaseView | undefined): AbortReason | undefined {
+  if (task?.cancelRequested === true) return 'CANCELLED';
+  if (task?.overdue === true) return 'DEADLINE';
+  return task?.held === true && task.attempt === run.attemptNo ? undefined : 'SUPERSEDED';
 }

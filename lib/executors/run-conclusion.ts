@@ -112,11 +112,9 @@ export class RunConclusion {
 
   private assertResumable(): void {
     const { taskType, name, runner } = this.run.handler;
-    if (runner.resume !== undefined) return;
-    throw new TaskBridgeError(
-      'INVALID_TASK_STATE',
-      `The handler ${name} of "${taskType}" suspended, but has no resume method to go on with`,
-    );
+    if (runner.resume !== undefined && this.ports.reporter.canResume()) return;
+    const missing = runner.resume === undefined ? `${name} has no resume method` : 'the resume service cannot resume';
+    throw new TaskBridgeError('INVALID_TASK_STATE', `A run of "${taskType}" suspended, but ${missing}`);
   }
 
   private async assertWaiting(manager: EntityManager): Promise<void> {

@@ -17,11 +17,15 @@ export class TaskReporter {
     registry: TaskRegistry,
     events: EventStore,
     suspensions: SuspensionStore,
-    moduleRef: ModuleRef,
+    private readonly moduleRef: ModuleRef,
   ) {
+    this.ports = { registry, events, suspensions, canResume: () => this.canResume() };
+  }
+
+  /** Whether somebody could resume a task that suspends. */
+  canResume(): boolean {
     // Looked up late: the default resume service needs the executor, and executors inject this class.
-    const canResume = () => moduleRef.get(TaskResumeService).canResume();
-    this.ports = { registry, events, suspensions, canResume };
+    return this.moduleRef.get(TaskResumeService).canResume();
   }
 
   /**

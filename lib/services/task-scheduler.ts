@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { Inject, Injectable, type OnApplicationBootstrap, Optional } from '@nestjs/common';
 import { TaskExecutor } from '../executors/task-executor.js';
 import { MetricsSink } from '../observability/metrics-sink.js';
@@ -13,6 +14,7 @@ import { TaskSubmissionReconciliationService } from './task-submission-reconcili
 
 const STAGED_ATTACHMENT_MAX_AGE_MS = 3_600_000;
 const STAGED_ATTACHMENT_SWEEP_MS = 600_000;
+const STOP_LIMIT_MS = 3_000;
 /** Wake-ups that come closer together share one early round. */
 const EARLY_ROUND_PAUSE_MS = 50;
 
@@ -77,13 +79,17 @@ export class TaskScheduler implements OnApplicationBootstrap {
     await Promise.all(this.jobs.map((job) => job.runIfDue()));
   }
 
-  /** No round starts afterwards; resolves when the last one has ended. */
+  /**
+   * No round starts afterwards. Resolves when the last one has ended, or after a few seconds: a hand-off that hangs in a
+   * host's code stays claimed and is tried again elsewhere.
+   */
   async stop(): Promise<void> {
     this.stopped = true;
     this.unsubscribe?.();
     clearTimeout(this.timer);
     clearTimeout(this.earlyTimer);
-    await Promise.all(this.jobs.map((job) => job.stop()));
+    const ended = Promise.all(this.jobs.map((job) => job.stop()));
+    await Promise.race([ended, sleep(STOP_LIMIT_MS, undefined, { ref: false })]);
   }
 
   /** Jittered by a quarter, so that instances which booted together spread out. */

@@ -28,15 +28,18 @@ export interface LeaseSql {
  */
 export function leaseSql(t: TableNames): LeaseSql {
   const nextAttempt = 'attempt = t.attempt + 1, append_no = 0';
+  const deadline = `deadline_at = coalesce(t.deadline_at, t.created_at + $2::float8 * interval '1 millisecond')`;
   const untouched = `t.task_id = $1 and t.status = 0 and t.attempt = 0 and t.lease_owner is null
   and t.next_run_at is null and t.cancel_requested_at is null`;
   return {
     // Opens the next attempt of a task that is run by an executor without leases.
     beginAttempt: `update ${t.tasks} t set ${nextAttempt} where t.task_id = $1 and t.status < 2 returning t.attempt`,
-    // Leases a task that nobody has had yet; a repeat finds it taken.
-    grantFirst: `update ${t.tasks} t set lease_owner = $2, ${nextAttempt} where ${untouched} returning ${TASK_COLUMNS}`,
-    // Puts a task that nobody has had yet into the queue; a repeat finds it there.
-    enqueue: `update ${t.tasks} t set next_run_at = clock_timestamp() where ${untouched} returning t.task_id`,
+    // Leases a task that nobody has had yet; a repeat finds it taken. $2 ms of deadline for a task without one.
+    grantFirst: `
+update ${t.tasks} t set lease_owner = $3, ${deadline}, ${nextAttempt} where ${untouched} returning ${TASK_COLUMNS}`,
+    // Puts a task that nobody has had yet into the queue; a repeat finds it there. $2 as above.
+    enqueue: `
+update ${t.tasks} t set next_run_at = clock_timestamp(), ${deadline} where ${untouched} returning t.task_id`,
     // Queues a task that waits for an answer; one that is running takes the answer when it waits again.
     enqueueResume: `
 update ${t.tasks} t set next_run_at = clock_timestamp()
@@ -77,15 +80,16 @@ with held as materialized (
 update ${t.tasks} t set lease_owner = null, next_run_at = clock_timestamp(), ${nextAttempt}
 where t.task_id = any (array(select h.task_id from held h)) returning t.task_id`,
     countHeld: `select count(*) from ${t.tasks} t where t.lease_owner = $1`,
-    // Renews the leases of a process, by its one row, and lists them. $4 ms.
+    // Renews the leases of a process, by its one row, and lists them with the tasks $5 that it believes to hold. $4 ms.
     heartbeat: `
 with beat as (
   insert into ${t.processes} as p (process_id, host, pid, started_at, expires_at)
   values ($1, $2, $3, clock_timestamp(), ${inMs('$4')})
   on conflict (process_id) do update set expires_at = excluded.expires_at
 )
-select t.task_id, t.attempt, t.cancel_requested_at is not null, coalesce(t.deadline_at <= clock_timestamp(), false)
-from ${t.tasks} t where t.lease_owner = $1`,
+select t.task_id, t.attempt, coalesce(t.lease_owner = $1, false), t.cancel_requested_at is not null,
+  coalesce(t.deadline_at <= clock_timestamp(), false)
+from ${t.tasks} t where t.lease_owner = $1 or t.task_id = any ($5::uuid[])`,
     removeProcess: `delete from ${t.processes} p where p.process_id = $1`,
     // Forgets processes that are long dead and hold nothing any more.
     removeDeadProcesses: `

@@ -15,13 +15,22 @@ export interface RunnerProcess {
   pid: number;
 }
 
-/** A lease as the database has it. */
-export interface HeldLease {
+/** What the database knows of a task that a process holds or believes to hold. */
+export interface LeaseView {
   taskId: string;
   attempt: number;
+  /** Its lease is the process's. */
+  held: boolean;
   cancelRequested: boolean;
   /** Its deadline has passed on the database's clock. */
   overdue: boolean;
+}
+
+/** A task that the executor gets for the first time. */
+export interface NewWork {
+  taskId: string;
+  /** Deadline of its type in ms from its creation, for a task that was created without one. */
+  deadlineMs?: number | undefined;
 }
 
 /** Which lease of which run. */
@@ -72,14 +81,14 @@ export class TaskLeaseStore {
   }
 
   /** Leases a task that has just been created; `undefined` when anybody has or had it, or it was cancelled. */
-  async grantFirst(taskId: string, processId: string): Promise<TaskRecord | undefined> {
-    const [row] = await rawRows(this.dataSource, this.sql.grantFirst, [taskId, processId]);
+  async grantFirst({ taskId, deadlineMs }: NewWork, processId: string): Promise<TaskRecord | undefined> {
+    const [row] = await rawRows(this.dataSource, this.sql.grantFirst, [taskId, deadlineMs ?? null, processId]);
     return row === undefined ? undefined : taskOf(row);
   }
 
   /** Queues a task that has just been created; `false` where `grantFirst` finds nothing. */
-  async enqueue(taskId: string): Promise<boolean> {
-    return (await rawRows(this.dataSource, this.sql.enqueue, [taskId])).length > 0;
+  async enqueue({ taskId, deadlineMs }: NewWork): Promise<boolean> {
+    return (await rawRows(this.dataSource, this.sql.enqueue, [taskId, deadlineMs ?? null])).length > 0;
   }
 
   /** Queues a task whose run waits for an answer; `false` when it is queued, runs or has ended. */
@@ -121,12 +130,14 @@ export class TaskLeaseStore {
     return Number(row?.[0]);
   }
 
-  /** Keeps the process and its leases alive for another `leaseMs`; returns the leases. */
-  async heartbeat({ processId, host, pid }: RunnerProcess, leaseMs: number): Promise<HeldLease[]> {
-    const rows = await rawRows(this.dataSource, this.sql.heartbeat, [processId, host, pid, leaseMs]);
-    return rows.map(([taskId, attempt, cancelRequested, overdue]) => ({
+  /** Keeps the process and its leases alive for another `leaseMs`; returns the leases, and the tasks of `taskIds`. */
+  async heartbeat(process: RunnerProcess, leaseMs: number, taskIds: readonly string[]): Promise<LeaseView[]> {
+    const { processId, host, pid } = process;
+    const rows = await rawRows(this.dataSource, this.sql.heartbeat, [processId, host, pid, leaseMs, taskIds]);
+    return rows.map(([taskId, attempt, held, cancelRequested, overdue]) => ({
       taskId: String(taskId),
       attempt: Number(attempt),
+      held: held === true,
       cancelRequested: cancelRequested === true,
       overdue: overdue === true,
     }));

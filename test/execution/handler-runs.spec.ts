@@ -14,6 +14,7 @@ describe('A run of a handler', () => {
   let running = 0;
   let most = 0;
   let hold = gate();
+  const lateReasons: unknown[] = [];
 
   const handlers = [
     handler('sum', { run: async ({ input }) => Number(input.a) + Number(input.b) }),
@@ -60,7 +61,7 @@ describe('A run of a handler', () => {
     handler('files', {
       run: async (task) => Promise.all(task.attachments.map(async (file) => [file.name, await text(file.open())])),
     }),
-    handler('late', { run: async ({ signal }) => aborted(signal) }, { deadlineMs: 300 }),
+    handler('late', { run: async ({ signal }) => lateReasons.push(await aborted(signal)) }, { deadlineMs: 300 }),
     handler('speechless', { run: async (task) => task.suspend({ reasonCode: 'WHY', allowedActions: ['go'] }) }),
     handler('forgetful', {
       run: async (task) => {
@@ -169,6 +170,8 @@ describe('A run of a handler', () => {
     const log = await instance.end(await instance.create('late'));
     expect(typesOf(log)).toEqual(['TASK_STARTED', 'TASK_FAILED']);
     expect(log[1]?.payload).toMatchObject({ code: 'DEADLINE_EXCEEDED', retryable: true });
+    await eventually(() => lateReasons.length === 1);
+    expect(lateReasons).toEqual(['DEADLINE']);
   });
 
   it('fails when it suspends and its handler could not resume', async () => {

@@ -157,6 +157,13 @@ describe('Several instances on one database', () => {
     expect(typesOf(log).filter((type) => type === 'TASK_ACTION_ACCEPTED').length).toBe(1);
   });
 
+  it("gives a task the deadline of its handler's type where its creator did not know it", async () => {
+    await worker({ run: holdOn }, { deadlineMs: 200 });
+    const taskId = await web.create('job');
+    const log = await web.end(taskId);
+    expect(log.at(-1)?.payload).toMatchObject({ code: 'DEADLINE_EXCEEDED' });
+  });
+
   it("carries a cancellation to the run's signal on another instance", async () => {
     const reasons: unknown[] = [];
     const running = await worker({

@@ -44,7 +44,6 @@ describe('The order of reports', () => {
 
   it('goes on after refused reports, awaited or not', async () => {
     const order = new ReportOrder();
-    const refuse = () => Promise.reject(new Error('refused'));
     void order.ordinary(refuse);
     void order.exclusive(refuse);
     await expect(order.exclusive(refuse)).rejects.toThrow('refused');
@@ -52,3 +51,7 @@ describe('The order of reports', () => {
     await order.settled();
   });
 });
+
+function refuse(): Promise<never> {
+  return Promise.reject(new Error('refused'));
+}
