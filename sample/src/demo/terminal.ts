@@ -13,7 +13,7 @@ export class ProgressDisplay {
 
   show({ progress, stage = '' }: TaskProgressPayload): void {
     if (!process.stdout.isTTY) return this.print(progress, stage);
-    this.bar ??= this.startBar();
+    this.bar ??= this.startBar(Math.round(progress), stage);
     this.bar.update(Math.round(progress), { stage });
   }
 
@@ -23,12 +23,12 @@ export class ProgressDisplay {
     this.bar = undefined;
   }
 
-  private startBar(): SingleBar {
+  private startBar(progress: number, stage: string): SingleBar {
     const bar = new SingleBar(
       { format: '{bar} {percentage} % {stage}', barsize: 40, hideCursor: true },
       Presets.shades_classic,
     );
-    bar.start(100, 0, { stage: '' });
+    bar.start(100, progress, { stage });
     return bar;
   }
 

@@ -42,13 +42,18 @@ export class ServerAccount {
     for (const path of paths) await chown(path, this.account.uid, this.account.gid);
   }
 
-  /** Resolves when the program has succeeded; rejects with what it printed. */
+  /** Resolves when the program has succeeded; rejects with what it printed. It does not outlive this process. */
   async run(program: string, args: readonly string[]): Promise<void> {
     const [file, rest, options] = this.command(program, args);
+    const running = execute(file, rest, options);
+    const endAtExit = (): unknown => running.child.kill();
+    process.once('exit', endAtExit);
     try {
-      await execute(file, rest, options);
+      await running;
     } catch (error) {
       throw new Error(outputOf(error), { cause: error });
+    } finally {
+      process.off('exit', endAtExit);
     }
   }
 
@@ -93,10 +98,14 @@ async function canReach(path: string, account: Account): Promise<boolean> {
   return folder === dirname(folder) || canReach(folder, account);
 }
 
-/** Linux: the server keeps the one capability that lets it through root's private folders. */
+/**
+ * Linux: the server keeps the one capability that lets it through root's private folders, and the security bit without
+ * which its own `access` checks would not see the capability.
+ */
 function enteringAnyFolder({ uid, gid }: Account): string[] {
   const user = [`--reuid=${uid}`, `--regid=${gid}`, '--clear-groups'];
-  const rest = [...user, '--inh-caps=+dac_override', '--ambient-caps=+dac_override', '--'];
+  const capability = ['--inh-caps=+dac_override', '--ambient-caps=+dac_override', '--securebits=+no_setuid_fixup'];
+  const rest = [...user, ...capability, '--'];
   if (spawnSync('setpriv', [...rest, 'true']).status === 0) return ['setpriv', ...rest];
   throw new Error(
     'PostgreSQL does not run as root, and no other user may enter this folder. Move the checkout or set DATABASE_URL.',
