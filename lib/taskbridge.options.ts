@@ -1,12 +1,10 @@
-import type { InjectionToken, ModuleMetadata, OptionalFactoryDependency, Type } from '@nestjs/common';
+import type { CanActivate, InjectionToken, ModuleMetadata, OptionalFactoryDependency, Type } from '@nestjs/common';
 import type { DataSourceOptions } from 'typeorm';
 import type { TaskExecutor } from './executors/task-executor.js';
 import type { MetricsSink } from './observability/metrics-sink.js';
 import type { ReadinessProbe } from './observability/readiness-probe.js';
 import type { TransportDiagnosticsSink } from './observability/transport-diagnostics.js';
 import type { AuthContextResolver } from './security/auth-context.js';
-import type { TaskAuthGuard } from './security/task-auth.guard.js';
-import type { TaskOwnershipGuard } from './security/task-ownership.guard.js';
 import type { OwnershipPolicy } from './security/ownership-policy.js';
 import type { UploadPolicy } from './security/upload-policy.js';
 import type { TaskResumeService } from './services/task-resume.service.js';
@@ -192,7 +190,8 @@ export interface TaskBridgeSupplies {
   diagnosticsSink?: Supply<TransportDiagnosticsSink>;
   /** Checked beside the library's own probes. */
   readinessProbe?: Supply<ReadinessProbe>;
-  guards?: { auth?: Supply<TaskAuthGuard>; ownership?: Supply<TaskOwnershipGuard> };
+  /** Run for HTTP, SSE and WebSocket alike. @default `TaskAuthGuard` and `TaskOwnershipGuard` */
+  guards?: { auth?: Supply<CanActivate>; ownership?: Supply<CanActivate> };
   stores?: {
     attachments?: Supply<AttachmentStore>;
     /** One set: they share a transaction. */

@@ -2,6 +2,7 @@ import type { Provider, Type } from '@nestjs/common';
 import { HANDLER_EXECUTOR_PROVIDERS } from './executors/handler-executor.providers.js';
 import { HandlerTaskExecutor } from './executors/handler-task-executor.js';
 import { TaskExecutor } from './executors/task-executor.js';
+import { CompositeReadinessProbe } from './observability/composite-readiness.probe.js';
 import { HEALTH_PROVIDERS } from './observability/health.providers.js';
 import { MetricsSink, NoMetrics } from './observability/metrics-sink.js';
 import { ReadinessProbe } from './observability/readiness-probe.js';
@@ -144,6 +145,7 @@ export function exportedTokens({ execution }: TaskBridgeStaticOptions): (Type | 
     TaskAuthGuard,
     TaskOwnershipGuard,
     TaskRequestAuthorizer,
+    CompositeReadinessProbe,
     ...(execution === false ? [] : [TaskExecutor]),
   ] as (Type | typeof TaskRegistry)[];
 }

@@ -1,4 +1,10 @@
-import { ApiExtraModels, ApiProperty, ApiPropertyOptional, getSchemaPath } from '@nestjs/swagger';
+import {
+  ApiExtraModels,
+  ApiProperty,
+  ApiPropertyOptional,
+  type ApiPropertyOptions,
+  getSchemaPath,
+} from '@nestjs/swagger';
 import {
   SUSPENSION_KINDS,
   TASK_EVENT_TYPES,
@@ -20,6 +26,14 @@ import {
 export const EVENT_ID = { type: 'string', pattern: '^\\d{1,15}(-0)?$' } as const;
 /** RFC 3339 in UTC. */
 export const TIME = { type: 'string', format: 'date-time' } as const;
+/** Any JSON value, in the words of OpenAPI 3.0. */
+export const ANY_JSON: NonNullable<ApiPropertyOptions['anyOf']> = [
+  { type: 'object', additionalProperties: true, nullable: true },
+  { type: 'array', items: {} },
+  { type: 'string' },
+  { type: 'number' },
+  { type: 'boolean' },
+];
 const FREE_OBJECT = { type: 'object', additionalProperties: true } as const;
 
 export class StartedPayload implements TaskStartedPayload {
@@ -91,7 +105,7 @@ export class ActionAcceptedPayload implements TaskActionAcceptedPayload {
 }
 
 export class CompletedPayload {
-  @ApiProperty({ nullable: true, description: 'Any JSON value.' })
+  @ApiProperty({ anyOf: ANY_JSON })
   result: unknown;
 }
 

@@ -1,5 +1,10 @@
 import { ApiProperty, ApiPropertyOptional } from '@nestjs/swagger';
-import type { CancelTaskRequest, JsonObject, TaskClientAction, TaskCreateRequest } from '@taskbridge/protocol';
+import type {
+  CancelTaskRequest as CancelTaskBody,
+  JsonObject,
+  TaskClientAction,
+  TaskCreateRequest,
+} from '@taskbridge/protocol';
 
 const FREE_OBJECT = { type: 'object', additionalProperties: true } as const;
 
@@ -44,7 +49,7 @@ export class TaskCreateMultipartRequest {
 }
 
 /** Component of the cancel. */
-export class CancelTaskBody implements CancelTaskRequest {
+export class CancelTaskRequest implements CancelTaskBody {
   @ApiPropertyOptional({ minLength: 1, maxLength: 1000, description: 'Returns in TASK_CANCELLED.' })
   reason?: string;
 }

@@ -9,12 +9,25 @@ import {
   type ErrorEnvelope,
   type JsonObject,
   type TaskClientActionStatus,
+  type TaskProgressPayload,
   type TaskListItem as TaskListItemView,
   type TaskStatus,
 } from '@taskbridge/protocol';
-import { EVENT_ID, FailedPayload, ProgressPayload, SuspendedPayload, TaskEvent, TIME } from './event.models.js';
+import { ANY_JSON, EVENT_ID, FailedPayload, SuspendedPayload, TaskEvent, TIME } from './event.models.js';
 
 const FREE_OBJECT = { type: 'object', additionalProperties: true } as const;
+/** Spelled out, because a reference cannot be null as well. */
+const PROGRESS: ApiPropertyOptions = {
+  type: 'object',
+  properties: {
+    progress: { type: 'number', minimum: 0, maximum: 100 },
+    stage: { type: 'string' },
+    message: { type: 'string' },
+  },
+  required: ['progress'],
+  nullable: true,
+  description: 'The latest; null before the first.',
+};
 const STATUS: ApiPropertyOptions = { type: 'string', enum: [...TASK_STATUSES] };
 
 export class TaskCreatedResponse {
@@ -177,7 +190,7 @@ export class TaskSnapshot {
   @ApiProperty(FREE_OBJECT)
   metadata: JsonObject;
 
-  @ApiPropertyOptional({ nullable: true, description: 'Any JSON value; there exactly when the task is COMPLETED.' })
+  @ApiPropertyOptional({ anyOf: ANY_JSON, description: 'There exactly when the task is COMPLETED.' })
   result?: unknown;
 
   @ApiPropertyOptional({ type: FailedPayload, description: 'There exactly when the task is FAILED.' })
@@ -195,8 +208,8 @@ export class TaskSnapshot {
   @ApiProperty({ type: [Attachment] })
   attachments: Attachment[];
 
-  @ApiPropertyOptional({ type: ProgressPayload, nullable: true })
-  progress?: ProgressPayload | null;
+  @ApiPropertyOptional(PROGRESS)
+  progress?: TaskProgressPayload | null;
 }
 
 export class ErrorResponse implements ErrorEnvelope {

@@ -3,7 +3,7 @@ import type { ApiQueryOptions } from '@nestjs/swagger';
 import { TASK_STATUSES } from '@taskbridge/protocol';
 import { EVENT_ID } from './event.models.js';
 import {
-  CancelTaskBody,
+  CancelTaskRequest,
   TaskClientActionRequest,
   TaskCreateJsonRequest,
   TaskCreateMultipartRequest,
@@ -113,7 +113,7 @@ export const ROUTES: Readonly<Record<string, RouteDescription>> = {
   cancelTask: {
     tag: 'tasks',
     summary: 'Cancel a task',
-    body: { json: CancelTaskBody, required: false },
+    body: { json: CancelTaskRequest, required: false },
     answers: { 202: { description: 'Requested, or already ended', model: CancelTaskResponse } },
     refusals: [400, 401, 403, 404, 413, 415, 422],
   },

@@ -25,9 +25,9 @@ export class HttpClient {
 
   /** An object or array goes as JSON, text as it is with a JSON content type, a form as a form. */
   post(path: string, body?: unknown, headers: Headings = {}): Promise<HttpAnswer> {
-    const isJson = body !== undefined && !(body instanceof FormData);
-    const text = isJson && typeof body !== 'string' ? JSON.stringify(body) : (body as string | FormData | undefined);
-    return this.send('POST', path, text, { ...(isJson && { 'content-type': 'application/json' }), ...headers });
+    if (body === undefined || body instanceof FormData) return this.send('POST', path, body, headers);
+    const text = typeof body === 'string' ? body : JSON.stringify(body);
+    return this.send('POST', path, text, { 'content-type': 'application/json', ...headers });
   }
 
   async send(

@@ -1,6 +1,8 @@
-import { BadRequestException, ForbiddenException, HttpException, UnauthorizedException } from '@nestjs/common';
+import { BadRequestException, ForbiddenException, HttpException, Logger, UnauthorizedException } from '@nestjs/common';
 import { ERROR_CODES, type ErrorCode } from '@taskbridge/protocol';
+import fastify from 'fastify';
 import { toErrorResponse } from '../../lib/controllers/error-envelope.js';
+import { TaskBridgeExceptionFilter } from '../../lib/controllers/taskbridge-exception.filter.js';
 import { TaskBridgeError } from '../../lib/taskbridge.errors.js';
 
 describe('error envelopes', () => {
@@ -41,5 +43,52 @@ describe('error envelopes', () => {
   it("keeps the messages of Nest's ValidationPipe", () => {
     const { envelope } = toErrorResponse(new BadRequestException(['name must be text', 'age is missing']));
     expect(envelope.details).toEqual({ messages: ['name must be text', 'age is missing'] });
+  });
+});
+
+describe('TaskBridgeExceptionFilter', () => {
+  const lines: unknown[][] = [];
+  const log = (...line: unknown[]): number => lines.push(line);
+
+  beforeAll(() => Logger.overrideLogger({ log, error: log, warn: log }));
+  afterAll(() => Logger.overrideLogger(undefined as never));
+
+  /** What a handler that throws is answered on a Fastify with the filter. */
+  async function answerOf(error: unknown): Promise<{ status: number; text: string; retryAfter: string | null }> {
+    lines.length = 0;
+    const app = fastify();
+    const filter = new TaskBridgeExceptionFilter();
+    const refuse = filter.catch.bind(filter);
+    app.get('/tasks/:taskId', (request, reply) => {
+      const http = { getRequest: () => request, getResponse: () => reply };
+      refuse(error, { switchToHttp: () => http } as never);
+    });
+    const response = await fetch(`${await app.listen({ host: '127.0.0.1', port: 0 })}/tasks/7?token=secret`);
+    const text = await response.text();
+    await app.close();
+    return { status: response.status, text, retryAfter: response.headers.get('retry-after') };
+  }
+
+  it('logs a fault once with its stack, and shows neither it nor the query', async () => {
+    const answer = await answerOf(new Error('relation "tasks" does not exist'));
+    expect(answer.status).toBe(500);
+    expect(Object.keys(JSON.parse(answer.text) as object)).toEqual(['code', 'message', 'timestamp']);
+    expect(answer.text).not.toContain('relation');
+    expect(lines).toHaveLength(1);
+    expect(lines[0]).toEqual([
+      { message: 'Request failed: relation "tasks" does not exist', method: 'GET', route: '/tasks/:taskId' },
+      expect.stringContaining('error-envelope.spec'),
+      'TaskBridgeExceptionFilter',
+    ]);
+  });
+
+  it("does not log a client's mistake", async () => {
+    const answer = await answerOf(new TaskBridgeError('TASK_NOT_FOUND', 'Task 7 does not exist'));
+    expect([answer.status, lines.length]).toEqual([404, 0]);
+  });
+
+  it('sends Retry-After with SERVICE_UNAVAILABLE', async () => {
+    const answer = await answerOf(new TaskBridgeError('SERVICE_UNAVAILABLE', 'draining'));
+    expect([answer.status, answer.retryAfter]).toEqual([503, '1']);
   });
 });
