@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { TaskHandler } from '../../lib/executors/task-handler.decorator.js';
 import type { TaskContext } from '../../lib/executors/task-handler.js';
 import type { TaskBridgeOptions } from '../../lib/taskbridge.options.js';
@@ -19,6 +20,18 @@ class JobHandler {
   resume = (task: TaskContext): Promise<unknown> => holdOn(task);
 }
 
+/** Takes a while and reports on the way; ends however often it is interrupted. */
+@TaskHandler('steps', { concurrency: 8, maxAttempts: 1_000, backoffMs: 50 })
+class StepsHandler {
+  run = async (task: TaskContext): Promise<unknown> => {
+    for (let step = 1; step <= 5; step += 1) {
+      await task.progress(step * 20);
+      await sleep(40);
+    }
+    return { steps: 5 };
+  };
+}
+
 async function holdOn(task: TaskContext): Promise<unknown> {
   const { taskId, attempt } = task;
   tell({ kind: 'running', taskId, attempt });
@@ -32,6 +45,6 @@ async function holdOn(task: TaskContext): Promise<unknown> {
 }
 
 const [, , url = '', options = '{}'] = process.argv;
-const instance = await TaskInstance.open({ url }, [JobHandler], JSON.parse(options) as TaskBridgeOptions);
+const instance = await TaskInstance.open({ url }, [JobHandler, StepsHandler], JSON.parse(options) as TaskBridgeOptions);
 process.once('SIGTERM', () => void instance.close().then(() => process.exit(0)));
 tell({ kind: 'ready' });
