@@ -13,7 +13,7 @@ describe('sample: its programs', () => {
   beforeAll(async () => {
     await buildSample();
     database = await createTestDatabase();
-  });
+  }, 180_000);
 
   afterAll(async () => {
     await Promise.all(started.map((program) => program.stop('SIGKILL')));

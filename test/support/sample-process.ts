@@ -39,9 +39,9 @@ export class SampleProcess {
     return this.output;
   }
 
-  /** Resolves with the match once the process has printed it; rejects when it ends without, or after 20 s. */
+  /** Resolves with the match once the process has printed it; rejects when it ends without, or after 40 s. */
   async prints(pattern: RegExp): Promise<RegExpExecArray> {
-    for (const end = Date.now() + 20_000; Date.now() < end; await sleep(20)) {
+    for (const end = Date.now() + 40_000; Date.now() < end; await sleep(20)) {
       const match = pattern.exec(this.output);
       if (match !== null) return match;
       if (this.child.exitCode !== null || this.child.signalCode !== null) break;
