@@ -1,5 +1,4 @@
 import { execFile, fork, type ChildProcess } from 'node:child_process';
-import { once } from 'node:events';
 import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { createServer, type AddressInfo } from 'node:net';
 import path from 'node:path';
@@ -63,7 +62,7 @@ describe('the README', () => {
 
   afterAll(async () => {
     for (const child of children) child.kill('SIGKILL');
-    await Promise.all(children.map((child) => child.exitCode ?? child.signalCode ?? once(child, 'exit')));
+    await eventually(() => children.every((child) => child.exitCode !== null || child.signalCode !== null));
     await rm(folder, { recursive: true });
     await database.drop();
   });
