@@ -11,8 +11,8 @@ export type FailureKind =
 
 const LOCK_NOT_AVAILABLE = '55P03';
 
-/** Data exception, integrity constraint violation, program limit exceeded. */
-const INPUT_CLASSES = new Set(['22', '23', '54']);
+/** Data exception, integrity constraint violation, program limit exceeded, raised by a trigger of the host's. */
+const INPUT_CLASSES = new Set(['22', '23', '54', 'P0']);
 
 /** Connection exception, transaction rollback (serialization, deadlock), resources, operator intervention, read-only. */
 const TRANSIENT_CLASSES = new Set(['08', '40', '53', '57']);

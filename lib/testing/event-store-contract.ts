@@ -72,7 +72,8 @@ export function describeEventStore(api: ContractTestApi, stores: Stores): void {
       const payload = { reason: 'race' };
       const append = () => codeOf(stores().events.append({ taskId, type: 'TASK_CANCELLED', payload, attempt: null }));
       const codes = await Promise.all(Array.from({ length: 10 }, append));
-      expect(codes.toSorted()).toEqual(['resolved', ...Array(9).fill('TASK_ALREADY_TERMINAL')].toSorted());
+      expect(codes.filter((code) => code === 'resolved').length).toBe(1);
+      expect(codes.filter((code) => code === 'TASK_ALREADY_TERMINAL').length).toBe(9);
       expect(await seqsOf(taskId)).toEqual([1, 2]);
     });
 
@@ -135,12 +136,7 @@ export function describeEventStore(api: ContractTestApi, stores: Stores): void {
       const first = await runningTask(stores());
       const second = await createdTask(stores());
       const seqs = await stores().events.lastSeqs([first.taskId, second.taskId, 'not-a-task']);
-      expect([...seqs].toSorted()).toEqual(
-        [
-          [first.taskId, 1],
-          [second.taskId, 0],
-        ].toSorted(),
-      );
+      expect([seqs.size, seqs.get(first.taskId), seqs.get(second.taskId)]).toEqual([2, 1, 0]);
     });
   });
 }

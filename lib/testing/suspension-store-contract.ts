@@ -2,14 +2,15 @@ import { HandoffState, SuspensionStatus } from '../stores/records.js';
 import type { ContractTestApi } from './contract-test-api.js';
 import { codeOf, contractAnswer, type ContractStores, runningTask, waitingTask } from './contract-stores.js';
 
+function refuseAll(): void {
+  throw Object.assign(new Error('refused'), { code: 'TEST' });
+}
+
 /** Questions, answers and receipts. */
 export function describeSuspensionStore(api: ContractTestApi, stores: () => ContractStores): void {
   const { describe, it, expect } = api;
   const typesOf = async (taskId: string): Promise<string[]> =>
     (await stores().events.listAfter(taskId, 0, 500)).map(({ type }) => type);
-  const refuseAll = (): void => {
-    throw Object.assign(new Error('refused'), { code: 'TEST' });
-  };
 
   describe('SuspensionStore', () => {
     it('opens several questions with an event each', async () => {
@@ -28,7 +29,8 @@ export function describeSuspensionStore(api: ContractTestApi, stores: () => Cont
         stores().suspensions.acceptActionIfOpen(contractAnswer(taskId, { clientActionId: `a${n}` })),
       );
       const outcomes = (await Promise.all(answers)).map(({ outcome }) => outcome);
-      expect(outcomes.toSorted()).toEqual(['ACCEPTED', ...Array(9).fill('REJECTED_ALREADY_RESOLVED')]);
+      expect(outcomes.filter((outcome) => outcome === 'ACCEPTED').length).toBe(1);
+      expect(outcomes.filter((outcome) => outcome === 'REJECTED_ALREADY_RESOLVED').length).toBe(9);
       expect(await typesOf(taskId)).toEqual(['TASK_STARTED', 'TASK_SUSPENDED', 'TASK_ACTION_ACCEPTED']);
     });
 
