@@ -1,5 +1,5 @@
 import { type Abstract, Module, type Type } from '@nestjs/common';
-import { NestFactory } from '@nestjs/core';
+import { Test } from '@nestjs/testing';
 import { TypeOrmModule } from '@nestjs/typeorm';
 import { v7 as uuidv7 } from 'uuid';
 import { TASKBRIDGE_ENTITIES } from '../../lib/entities/index.js';
@@ -15,6 +15,8 @@ import { TaskRegistry } from '../../lib/stores/task-registry.js';
 import { TaskBridgeModule } from '../../lib/taskbridge.module.js';
 import type { TaskBridgeOptions } from '../../lib/taskbridge.options.js';
 import { type LogEntry, readLog, waitForEnd, waitForLog } from '../../lib/testing/index.js';
+
+const SILENT = { log: () => undefined, warn: () => undefined, error: () => undefined };
 
 /** One process of an app, as far as a test can tell: a container of its own on a database that others share. */
 export class TaskInstance {
@@ -33,7 +35,16 @@ export class TaskInstance {
       ],
       providers: [...handlers],
     })(App);
-    return new TaskInstance(await NestFactory.createApplicationContext(App, { logger: false, abortOnError: false }));
+    const app = await Test.createTestingModule({ imports: [App] })
+      .setLogger(SILENT)
+      .compile();
+    try {
+      await app.init();
+    } catch (error) {
+      await app.close();
+      throw error;
+    }
+    return new TaskInstance(app);
   }
 
   get<T>(token: Type<T> | Abstract<T>): T {
