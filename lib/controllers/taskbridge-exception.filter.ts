@@ -1,5 +1,6 @@
 import { Catch, Logger, type ArgumentsHost, type ExceptionFilter } from '@nestjs/common';
 import type { FastifyReply, FastifyRequest } from 'fastify';
+import { requestTask } from '../security/request-context.js';
 import { messageOf } from '../taskbridge.errors.js';
 import { toErrorResponse } from './error-envelope.js';
 
@@ -29,6 +30,8 @@ export class TaskBridgeExceptionFilter implements ExceptionFilter {
     const stack = typeof error === 'object' && error !== null && 'stack' in error ? String(error.stack) : undefined;
     // The route's pattern, not the URL: a query may carry credentials.
     const route = request.routeOptions?.url;
-    this.logger.error({ message: `Request failed: ${messageOf(error)}`, method: request.method, route }, stack);
+    const taskId = requestTask(request.raw)?.taskId;
+    const message = `Request failed: ${messageOf(error)}`;
+    this.logger.error({ message, method: request.method, route, ...(taskId !== undefined && { taskId }) }, stack);
   }
 }

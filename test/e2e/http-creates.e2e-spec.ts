@@ -1,3 +1,5 @@
+import { once } from 'node:events';
+import { connect } from 'node:net';
 import { v7 as uuidv7 } from 'uuid';
 import { TaskExecutor } from '../../lib/executors/task-executor.js';
 import { OwnershipPolicy } from '../../lib/security/ownership-policy.js';
@@ -6,6 +8,7 @@ import { TaskBridgeError, TaskRejectedError } from '../../lib/taskbridge.errors.
 import type { AuthContext } from '../../lib/security/auth-context.js';
 import type { TaskCreateCommand } from '../../lib/services/commands.js';
 import { startTestApp, type TestApp } from '../support/app.js';
+import { eventually } from '../support/eventually.js';
 import { TEST_HANDLERS } from '../support/handlers.js';
 import type { Headings, HttpAnswer, HttpClient } from '../support/http-client.js';
 
@@ -203,6 +206,25 @@ describe('creating tasks over HTTP', () => {
       expect(summary(await ada.post(TASKS, body))).toEqual([status, code]);
       const staged = await app.query('select name from taskbridge_attachments where task_id is null');
       expect(staged).toEqual([]);
+    });
+
+    it('keeps no bytes of a client that vanishes in the middle of a file', async () => {
+      const chunks = () =>
+        app.query(
+          'select 1 from taskbridge_attachment_chunks c join taskbridge_attachments a using (attachment_id) where a.task_id is null',
+        );
+      const { port } = new URL(app.url);
+      const socket = connect(Number(port), '127.0.0.1');
+      await once(socket, 'connect');
+      const head = `POST ${TASKS} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer ada\r\ncontent-length: 60000\r\n`;
+      const part = '--x\r\ncontent-disposition: form-data; name="attachment"; filename="a.csv"\r\n\r\n';
+      socket.write(
+        `${head}content-type: multipart/form-data; boundary=x\r\n\r\n${part}whole\r\n${part}${'y'.repeat(40_000)}`,
+      );
+      await eventually(async () => (await chunks()).length > 0);
+      socket.destroy();
+      await eventually(async () => (await chunks()).length === 0);
+      expect(await app.query('select 1 from taskbridge_attachments where task_id is null')).toEqual([]);
     });
 
     it('answers 401 before it reads a form', async () => {

@@ -23,7 +23,9 @@ import multipart, {
 } from '@fastify/multipart';
 import { NestFactory } from '@nestjs/core';
 import { FastifyAdapter, type NestFastifyApplication } from '@nestjs/platform-fastify';
+import { DocumentBuilder, SwaggerModule } from '@nestjs/swagger';
 import { Test } from '@nestjs/testing';
+import { decorateForSwagger } from '@taskbridge/nestjs/swagger';
 import { TypeOrmModule } from '@nestjs/typeorm';
 import type { FastifyReply } from 'fastify';
 import { map, type Observable } from 'rxjs';
@@ -181,6 +183,25 @@ describe('paths of the host', () => {
       expect((await member.get('/internal/ready')).status).toBe(200);
       await member.get(`/projects/apollo/tasks/${id}/events/stream`);
       expect(resolver.seen.at(-1)?.transport).toBe('sse');
+    });
+  });
+});
+
+describe("the host's own OpenAPI document", () => {
+  it("has the library's routes at the host's paths, with their parameters and schemas", async () => {
+    const http = { tasksPath: '/projects/:projectId/tasks' };
+    const taskBridge = { http, controllerDecorators: [decorateForSwagger] };
+    await withApp({ taskBridge, controllers: [ContactsController] }, async ({ app }) => {
+      const { paths, components } = SwaggerModule.createDocument(app, new DocumentBuilder().build());
+      const route = paths['/projects/{projectId}/tasks']?.post;
+      expect(route?.parameters).toMatchObject([
+        { name: 'projectId', in: 'path', required: true },
+        { name: 'Idempotency-Key' },
+      ]);
+      expect(Object.keys(route?.responses ?? {})).toEqual(expect.arrayContaining(['200', '201', '409', '422']));
+      expect(paths['/projects/{projectId}/tasks/{taskId}/events/stream']?.get).toBeDefined();
+      expect(paths['/contacts']?.get?.operationId).toBe('ContactsController_list');
+      expect(components?.schemas).toMatchObject({ TaskSnapshot: { required: expect.arrayContaining(['taskId']) } });
     });
   });
 });
