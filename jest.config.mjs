@@ -26,7 +26,7 @@ export default {
   modulePathIgnorePatterns: ['<rootDir>/.data', '<rootDir>/dist', '<rootDir>/dist-sample', '<rootDir>/packages/.*/dist'],
   extensionsToTreatAsEsm: ['.ts'],
   transform: { [`/node_modules/${esmOnly}/.+\\.js$`]: swc('commonjs'), '^.+\\.ts$': swc('es6') },
-  transformIgnorePatterns: [`/node_modules/(?!${esmOnly}/)`],
+  transformIgnorePatterns: [`/node_modules/(?!(?:.*/node_modules/)?${esmOnly}/)`],
   moduleNameMapper: {
     '^@taskbridge/nestjs$': '<rootDir>/lib/index.ts',
     '^@taskbridge/nestjs/(.*)$': '<rootDir>/lib/$1/index.ts',

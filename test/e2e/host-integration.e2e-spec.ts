@@ -209,7 +209,13 @@ describe('other ways to boot', () => {
     class TuningModule {}
     @Module({
       imports: [
-        TypeOrmModule.forRoot({ name: 'tasks', type: 'postgres', url: database.url, schema, autoLoadEntities: true } as object),
+        TypeOrmModule.forRoot({
+          name: 'tasks',
+          type: 'postgres',
+          url: database.url,
+          schema,
+          autoLoadEntities: true,
+        } as object),
         TaskBridgeModule.forRootAsync({
           dataSource: 'tasks',
           isGlobal: true,
@@ -236,7 +242,9 @@ describe('other ways to boot', () => {
         .get<DataSource>('tasksDataSource', { strict: false })
         .query(`select seq from "${schema}".taskbridge_events order by seq`);
       expect(rows).toHaveLength(3);
-      const socket = new WebSocket(`${url.replace('http', 'ws')}/jobs-live`, { headers: { authorization: 'Bearer ada' } });
+      const socket = new WebSocket(`${url.replace('http', 'ws')}/jobs-live`, {
+        headers: { authorization: 'Bearer ada' },
+      });
       await new Promise((resolve, reject) => socket.on('open', resolve).on('error', reject));
       socket.terminate();
     } finally {
@@ -280,17 +288,19 @@ describe('other ways to boot', () => {
 
   it('boots as a worker without HTTP, and an app without execution hands it the work', async () => {
     @Module({
-      imports: [
-        postgres(),
-        TaskBridgeModule.forRoot({ http: false, webSocket: false, runMigrations: true }),
-      ],
+      imports: [postgres(), TaskBridgeModule.forRoot({ http: false, webSocket: false, runMigrations: true })],
       providers: SCRIPTED_HANDLERS,
     })
     class Worker {}
     @Module({
       imports: [
         postgres(),
-        TaskBridgeModule.forRoot({ execution: false, webSocket: false, runMigrations: true, authContextResolver: BearerNames }),
+        TaskBridgeModule.forRoot({
+          execution: false,
+          webSocket: false,
+          runMigrations: true,
+          authContextResolver: BearerNames,
+        }),
       ],
     })
     class Front {}
@@ -305,7 +315,10 @@ describe('other ways to boot', () => {
       const { events } = await readSse(url, taskId, { subject: 'ada' });
       expect(seqsOf(events)).toEqual(oneTo(5));
       const seen: string[] = [];
-      worker.get(TaskEventStream, { strict: false }).events$(taskId, '3-0').subscribe((event) => seen.push(event.eventId));
+      worker
+        .get(TaskEventStream, { strict: false })
+        .events$(taskId, '3-0')
+        .subscribe((event) => seen.push(event.eventId));
       await eventually(() => seen.length === 2);
       expect(seen).toEqual(['4-0', '5-0']);
     } finally {
@@ -365,7 +378,10 @@ describe('creating a task in the host’s transaction', () => {
     const dataSource = host.get(DataSource);
     const { taskId } = await dataSource.transaction(async (manager) => {
       await manager.query(`insert into orders values ('kept')`);
-      const created = await tasks.createTask({ auth, clientRequestId: 'kept', taskType: 'ticks', input: { ticks: 1 } }, { manager });
+      const created = await tasks.createTask(
+        { auth, clientRequestId: 'kept', taskType: 'ticks', input: { ticks: 1 } },
+        { manager },
+      );
       await new Promise((resolve) => setTimeout(resolve, 100));
       expect((await host.as('ada').get(`/api/v1/tasks/${created.taskId}`)).status).toBe(404);
       return created;
@@ -398,5 +414,40 @@ describe('creating a task in the host’s transaction', () => {
       return repeated;
     });
     expect(second).toMatchObject({ taskId: first.taskId, deduplicated: true });
+  });
+});
+
+describe('guards of the host', () => {
+  class DenyingGuard implements CanActivate {
+    canActivate(): boolean {
+      return false;
+    }
+  }
+
+  it('that deny authentication close HTTP, SSE and WebSocket alike', async () => {
+    const host = await startTestApp({ taskBridge: { guards: { auth: DenyingGuard } } });
+    try {
+      const taskId = uuidv7();
+      expect((await host.as('ada').get('/api/v1/tasks')).status).toBe(401);
+      expect((await readSse(host.url, taskId, { subject: 'ada' })).status).toBe(401);
+      await expect(readWebSocket(host.url, taskId, { subject: 'ada' })).rejects.toThrow('401');
+    } finally {
+      await host.close();
+    }
+  });
+
+  it('that deny ownership close HTTP, SSE and WebSocket alike', async () => {
+    const open = await startTestApp({ providers: SCRIPTED_HANDLERS });
+    const host = await startTestApp({ database: open.database, taskBridge: { guards: { ownership: DenyingGuard } } });
+    try {
+      const taskId = await open.as('ada').create('ticks', { ticks: 1 });
+      expect((await host.as('ada').get(`/api/v1/tasks/${taskId}`)).status).toBe(404);
+      expect((await readSse(host.url, taskId, { subject: 'ada' })).status).toBe(404);
+      const { code, reason, events } = await readWebSocket(host.url, taskId, { subject: 'ada' });
+      expect([code, reason, events]).toEqual([1008, expect.stringContaining('TASK_NOT_FOUND'), []]);
+    } finally {
+      await host.close();
+      await open.close();
+    }
   });
 });
