@@ -1,7 +1,7 @@
 import { Controller, Get, Inject, Req, Res, type Type, UseFilters, UseGuards, VERSION_NEUTRAL } from '@nestjs/common';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { OutgoingHttpHeaders, ServerResponse } from 'node:http';
-import { requestTask } from '../security/request-context.js';
+import { forgetRequestTask, requestTask } from '../security/request-context.js';
 import { TaskRequestGuard } from '../security/task-request.guard.js';
 import { TaskRoute } from '../security/task-route.decorator.js';
 import { WebSocketSubscriptionService } from '../services/websocket-subscription.service.js';
@@ -71,6 +71,7 @@ export function createTaskStreamController(
 function followedTask(request: FastifyRequest): TaskRecord {
   const task = requestTask(request.raw);
   if (!task) throw taskNotFound('of this path');
+  forgetRequestTask(request.raw);
   return task;
 }
 

@@ -3,6 +3,7 @@ import { CLOSE_CODES, type SubscriptionConfirmedFrame } from '@taskbridge/protoc
 import type { IncomingMessage } from 'node:http';
 import type { RawData, WebSocket } from 'ws';
 import type { StreamCloseReason } from '../observability/transport-diagnostics.js';
+import { forgetRequestTask } from '../security/request-context.js';
 import type { TaskRequestAuthorizer } from '../security/task-request-authorizer.js';
 import type { WebSocketSubscriptionService } from '../services/websocket-subscription.service.js';
 import type { TaskRecord } from '../stores/records.js';
@@ -78,6 +79,7 @@ export class WebSocketConnection implements Ticking, Drainable {
   private async subscribe(frame: SubscribeFrame, sink: WebSocketSink): Promise<void> {
     try {
       const task = await this.context.authorizer.authorizeTask(this.request, frame.taskId);
+      forgetRequestTask(this.request);
       const afterSeq = this.context.subscriptions.startOf(task, frame.lastEventId);
       if (this.client.readyState === OPEN) this.follow(task, afterSeq, frame.lastEventId, sink);
     } catch (error) {

@@ -27,3 +27,8 @@ export function requestTask(raw: IncomingMessage): TaskRecord | undefined {
 export function setRequestTask(raw: IncomingMessage, task: TaskRecord): void {
   tasks.set(raw, task);
 }
+
+/** For streams, which outlive their request's work: a task's input may be large, and a stream does not need it. */
+export function forgetRequestTask(raw: IncomingMessage): void {
+  tasks.delete(raw);
+}
