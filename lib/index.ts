@@ -74,6 +74,7 @@ export { TaskQueryService, type ListTasksQuery } from './services/task-query.ser
 export { TaskReporter } from './services/task-reporter.js';
 export { TaskResumeReconciliationService } from './services/task-resume-reconciliation.service.js';
 export { TaskResumeService } from './services/task-resume.service.js';
+export { TaskScheduler } from './services/task-scheduler.js';
 export { TaskSubmissionReconciliationService } from './services/task-submission-reconciliation.service.js';
 export { WebSocketSubscriptionService } from './services/websocket-subscription.service.js';
 export { ActionReceiptStore } from './stores/action-receipt.store.js';
@@ -117,7 +118,14 @@ export {
 } from './stores/task-registry.js';
 export { TaskEventStream } from './streams/task-event-stream.js';
 export { WakeUps, type WakeUpHandlers, type WorkKind } from './streams/wake-ups.js';
-export { TaskBridgeError, TaskRejectedError, type FieldProblem, type TaskBridgeErrorOptions } from './taskbridge.errors.js';
+export {
+  TaskBridgeError,
+  TaskFailedError,
+  TaskRejectedError,
+  type FieldProblem,
+  type TaskBridgeErrorOptions,
+  type TaskFailedErrorOptions,
+} from './taskbridge.errors.js';
 export { TaskBridgeLifecycle } from './taskbridge.lifecycle.js';
 export { TaskBridgeModule } from './taskbridge.module.js';
 export type {

@@ -32,6 +32,40 @@ export class TaskRejectedError extends TaskBridgeError {
   }
 }
 
+export interface TaskFailedErrorOptions {
+  /** Code of `TASK_FAILED`; the host's own vocabulary. @default 'TASK_EXECUTION_FAILED' */
+  code?: string;
+  /** Tells clients whether a new task with the same input may succeed. @default false */
+  retryable?: boolean;
+  cause?: unknown;
+}
+
+/** Thrown by a handler to choose what its task's `TASK_FAILED` says; any other error fails it with the defaults. */
+export class TaskFailedError extends Error {
+  readonly code: string;
+  readonly retryable: boolean;
+
+  constructor(
+    message: string,
+    { code = 'TASK_EXECUTION_FAILED', retryable = false, cause }: TaskFailedErrorOptions = {},
+  ) {
+    super(message, cause === undefined ? undefined : { cause });
+    this.name = new.target.name;
+    this.code = code;
+    this.retryable = retryable;
+  }
+}
+
+/** Duck-typed like `isTaskBridgeError`. */
+export function isTaskFailedError(error: unknown): error is TaskFailedError {
+  if (error instanceof TaskFailedError) return true;
+  if (typeof error !== 'object' || error === null || !('name' in error) || error.name !== 'TaskFailedError')
+    return false;
+  return (
+    'code' in error && typeof error.code === 'string' && 'retryable' in error && typeof error.retryable === 'boolean'
+  );
+}
+
 /** One offending field of a request, named the way the client wrote it (`input.rows[3]`). */
 export interface FieldProblem {
   field: string;

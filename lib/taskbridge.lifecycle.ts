@@ -39,8 +39,10 @@ export class TaskBridgeLifecycle implements OnModuleDestroy {
 
   private async drainOnce(): Promise<void> {
     const streams = this.step('close the streams', () => this.streams.drain());
-    await this.step('stop the scheduler', () => this.scheduler.stop());
-    await this.step('hand back the runs', async () => this.executor?.drain());
+    await Promise.all([
+      this.step('stop the scheduler', () => this.scheduler.stop()),
+      this.step('hand back the runs', async () => this.executor?.drain()),
+    ]);
     await this.step('finish the hand-offs', () => this.background.settle());
     await this.step('flush the appends', () => this.lane.drain());
     await streams;

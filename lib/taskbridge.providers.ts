@@ -134,6 +134,7 @@ export function exportedTokens({ execution }: TaskBridgeStaticOptions): (Type | 
     TaskResumeReconciliationService,
     TaskCancellationReconciliationService,
     TaskDeadlineService,
+    TaskScheduler,
     WebSocketSubscriptionService,
     TaskBridgeLifecycle,
     WakeUps,

@@ -3,7 +3,7 @@ import { errorText } from '../services/event-text.js';
 import type { TaskAttempt } from '../services/task-attempt.js';
 import type { SuspensionRequest, TaskRecord } from '../stores/records.js';
 import type { PendingResume } from '../stores/suspension.store.js';
-import { isTaskBridgeError, TaskBridgeError } from '../taskbridge.errors.js';
+import { isTaskBridgeError, isTaskFailedError, TaskBridgeError } from '../taskbridge.errors.js';
 import type { RegisteredHandler } from './task-handler.registry.js';
 import type { RunPorts } from './run-ports.js';
 
@@ -41,7 +41,8 @@ export class RunConclusion {
   }
 
   async fail(error: unknown): Promise<RunOutcome> {
-    return this.write('failed', () => this.run.attempt.fail({ message: errorText(error) }));
+    const { code, retryable } = isTaskFailedError(error) ? error : {};
+    return this.write('failed', () => this.run.attempt.fail({ code, message: errorText(error), retryable }));
   }
 
   async cancel(): Promise<RunOutcome> {

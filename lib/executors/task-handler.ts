@@ -56,8 +56,10 @@ export interface TaskContext {
 }
 
 /**
- * What a class decorated with `@TaskHandler(type)` implements. The returned value becomes the result; a thrown error
- * fails the task. Runs may be repeated after a crash, so side effects should be idempotent by `taskId`.
+ * What a class decorated with `@TaskHandler(type)` implements. The returned value becomes the result. A thrown error
+ * fails the task, and its message, never its stack, is what the task's followers see; a `TaskFailedError` also chooses
+ * the code and whether a retry makes sense. Runs may be repeated after a crash, so side effects should be idempotent by
+ * `taskId`.
  */
 export interface TaskRunner {
   run(task: TaskContext): Promise<unknown>;

@@ -4,6 +4,7 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import type { TaskContext } from '../../lib/executors/task-handler.js';
 import { TaskCreationService } from '../../lib/services/task-creation.service.js';
 import { AttachmentStore } from '../../lib/stores/attachment.store.js';
+import { TaskFailedError } from '../../lib/taskbridge.errors.js';
 import { createTestDataSource, createTestDatabase, type TestDatabase } from '../support/database.js';
 import { aborted, eventually, gate, handler, TaskInstance, typesOf } from '../support/task-instance.js';
 
@@ -22,6 +23,11 @@ describe('A run of a handler', () => {
     handler('throws', {
       run: async () => {
         throw new Error('the disk is full');
+      },
+    }),
+    handler('quota', {
+      run: async () => {
+        throw new TaskFailedError('try again tomorrow', { code: 'QUOTA_EXCEEDED', retryable: true });
       },
     }),
     handler('huge', { run: async () => 'x'.repeat(100_000) }),
@@ -107,6 +113,13 @@ describe('A run of a handler', () => {
     expect(await failureOf('throws')).toEqual({
       type: 'TASK_FAILED',
       payload: { code: 'TASK_EXECUTION_FAILED', message: 'the disk is full', retryable: false },
+    });
+  });
+
+  it('fails the task with the code and the retry hint of a TaskFailedError', async () => {
+    expect(await failureOf('quota')).toEqual({
+      type: 'TASK_FAILED',
+      payload: { code: 'QUOTA_EXCEEDED', message: 'try again tomorrow', retryable: true },
     });
   });
 
