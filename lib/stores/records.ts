@@ -63,9 +63,8 @@ export interface LogEvent {
 export const SuspensionStatus = { open: 0, resolved: 1, expired: 2, closed: 3 } as const;
 export type SuspensionStatus = (typeof SuspensionStatus)[keyof typeof SuspensionStatus];
 
-/** What happens when nobody answers in time. `resume` acts as if `action` had been submitted. */
-export type OnExpiry =
-  { then: 'fail' } | { then: 'cancel' } | { then: 'resume'; action: string; payload?: JsonObject | undefined };
+/** What happens when nobody answers in time; `resume` names the action to act on as if somebody had submitted it. */
+export type OnExpiry = 'fail' | 'cancel' | { resume: string; payload?: JsonObject | undefined };
 
 /** What an executor asks when it suspends a task. */
 export interface SuspensionRequest {
@@ -81,7 +80,7 @@ export interface SuspensionRequest {
   /** Absolute, or relative to the database's clock by `expiresInMs`; omitted: it never expires. */
   expiresAt?: Date;
   expiresInMs?: number;
-  /** @default { then: 'fail' } */
+  /** @default 'fail' */
   onExpiry?: OnExpiry;
   uiHints?: JsonObject;
   interaction?: JsonObject;

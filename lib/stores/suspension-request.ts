@@ -58,7 +58,7 @@ function withDefaults(request: SuspensionRequest): CheckedRequest {
     schemaVersion: request.schemaVersion ?? 1,
     expiresAt: request.expiresAt ?? null,
     expiresInMs: request.expiresInMs ?? null,
-    onExpiry: request.onExpiry ?? { then: 'fail' },
+    onExpiry: request.onExpiry ?? 'fail',
     uiHints: request.uiHints ?? null,
     interaction: request.interaction ?? null,
     actionSchemas: request.actionSchemas ?? null,
@@ -95,11 +95,11 @@ function schemaProblems({ actionSchemas, allowedActions }: SuspensionRequest, sc
 
 function expiryProblems(request: SuspensionRequest, schemas: AnswerSchemas): FieldProblem[] {
   const { onExpiry, allowedActions, actionSchemas } = request;
-  if (onExpiry === undefined || onExpiry.then === 'fail' || onExpiry.then === 'cancel') return [];
-  if (onExpiry.then !== 'resume') return [{ field: 'onExpiry.then', message: 'must be one of fail, cancel, resume' }];
-  const { action, payload } = onExpiry satisfies OnExpiry;
+  if (onExpiry === undefined || onExpiry === 'fail' || onExpiry === 'cancel') return [];
+  if (!isObject(onExpiry)) return [{ field: 'onExpiry', message: 'must be "fail", "cancel" or { resume: action }' }];
+  const { resume: action, payload } = onExpiry satisfies OnExpiry;
   if (!allowedActions.includes(action)) {
-    return [{ field: 'onExpiry.action', message: 'must be one of allowedActions' }];
+    return [{ field: 'onExpiry.resume', message: 'must be one of allowedActions' }];
   }
   if (payload !== undefined && !isObject(payload)) return [{ field: 'onExpiry.payload', message: 'must be an object' }];
   const schema = actionSchemas?.[action];

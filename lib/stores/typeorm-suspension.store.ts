@@ -234,13 +234,13 @@ export class TypeOrmSuspensionStore extends SuspensionStore {
   private async applyExpiry(suspension: TaskSuspensionRecord, nowMs: number, manager: EntityManager): Promise<void> {
     const { taskId, suspendId, onExpiry, reasonCode } = suspension;
     const status = SuspensionStatus.expired;
-    if (onExpiry.then === 'resume') {
+    if (typeof onExpiry === 'object') {
       await this.accept(
         {
           taskId,
           suspendId,
           clientActionId: `${EXPIRY_PREFIX}${suspendId}`,
-          actionType: onExpiry.action,
+          actionType: onExpiry.resume,
           payload: onExpiry.payload ?? null,
           metadata: null,
           requestHash: EXPIRY_HASH,
@@ -255,7 +255,7 @@ export class TypeOrmSuspensionStore extends SuspensionStore {
       return;
     }
     await rawRows(manager, this.sql.settle, [taskId, suspendId, status, nowMs, null]);
-    if (onExpiry.then === 'cancel') {
+    if (onExpiry === 'cancel') {
       const payload = { reason: 'suspension_expired' };
       await this.events.append({ taskId, type: 'TASK_CANCELLED', attempt: null, payload }, { manager });
       return;

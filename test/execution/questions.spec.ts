@@ -68,7 +68,7 @@ describe('A run that asks', () => {
           reasonCode: 'ONE',
           allowedActions: ['go'],
           expiresInMs: 100,
-          onExpiry: { then: 'resume', action: 'go', payload: { byDefault: true } },
+          onExpiry: { resume: 'go', payload: { byDefault: true } },
         }),
       resume: async (_task, { payload, acceptedBy }) => ({ payload, acceptedBy }),
     }),

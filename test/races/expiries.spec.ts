@@ -33,7 +33,7 @@ describe('an answer and the expiry of its question', () => {
           reasonCode: 'R',
           allowedActions: ['go', 'skip'],
           expiresInMs,
-          onExpiry: { then: 'resume', action: 'skip' } as const,
+          onExpiry: { resume: 'skip' } as const,
         },
       ];
       await world.processOf(round).suspensions.openSuspensions({ taskId, attempt, requests });

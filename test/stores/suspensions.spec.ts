@@ -49,7 +49,7 @@ describe('suspensions', () => {
         kind: 'EXTERNAL_CONFIRMATION_PENDING',
         schemaVersion: 3,
         expiresAt,
-        onExpiry: { then: 'resume', action: 'stop', payload: { why: 'late' } },
+        onExpiry: { resume: 'stop', payload: { why: 'late' } },
         uiHints: { colour: 'red' },
         interaction: { title: 'Sure?' },
         actionSchemas: { stop: { type: 'object', required: ['why'] } },
@@ -73,7 +73,7 @@ describe('suspensions', () => {
         state: { secret: 1 },
         interaction: { title: 'Sure?' },
         actionSchemas: { stop: { type: 'object', required: ['why'] } },
-        onExpiry: { then: 'resume', action: 'stop', payload: { why: 'late' } },
+        onExpiry: { resume: 'stop', payload: { why: 'late' } },
       });
     });
 
@@ -89,7 +89,7 @@ describe('suspensions', () => {
           schemaVersion: 1,
         },
       ]);
-      expect(open).toMatchObject({ expiresAt: null, onExpiry: { then: 'fail' }, state: null, uiHints: null });
+      expect(open).toMatchObject({ expiresAt: null, onExpiry: 'fail', state: null, uiHints: null });
     });
 
     it('count a relative expiry on the clock of the database', async () => {
@@ -114,8 +114,8 @@ describe('suspensions', () => {
       expect(await problemsOf({ ...QUESTION, expiresInMs: -1 })).toEqual(['expiresInMs']);
       expect(await problemsOf({ ...QUESTION, expiresAt: new Date(Number.NaN) })).toEqual(['expiresAt']);
       expect(await problemsOf({ ...QUESTION, expiresInMs: 1, expiresAt: new Date() })).toEqual(['expiresInMs']);
-      expect(await problemsOf({ ...QUESTION, onExpiry: { then: 'resume', action: 'other' } })).toEqual([
-        'onExpiry.action',
+      expect(await problemsOf({ ...QUESTION, onExpiry: { resume: 'other' } })).toEqual([
+        'onExpiry.resume',
       ]);
       expect(await problemsOf({ ...QUESTION, actionSchemas: { other: {} } })).toEqual(['actionSchemas.other']);
       expect(await problemsOf({ ...QUESTION, actionSchemas: { go: { type: 'no-type' } } })).toEqual([
@@ -125,7 +125,7 @@ describe('suspensions', () => {
         await problemsOf({
           ...QUESTION,
           actionSchemas: { go: { type: 'object', required: ['why'] } },
-          onExpiry: { then: 'resume', action: 'go' },
+          onExpiry: { resume: 'go' },
         }),
       ).toEqual(['onExpiry.payload.why']);
       expect(await problemsOf(QUESTION, { ...QUESTION, uiHints: [] as never })).toEqual([
@@ -233,11 +233,11 @@ describe('suspensions', () => {
 
     it('fail or cancel their task, or answer in its stead', async () => {
       const fail = await suspended({ ...QUESTION, ...past });
-      const cancel = await suspended({ ...QUESTION, ...past, onExpiry: { then: 'cancel' } });
+      const cancel = await suspended({ ...QUESTION, ...past, onExpiry: 'cancel' });
       const resume = await suspended({
         ...QUESTION,
         ...past,
-        onExpiry: { then: 'resume', action: 'stop', payload: { why: 'late' } },
+        onExpiry: { resume: 'stop', payload: { why: 'late' } },
       });
       expect(await stores.suspensions.expireOpenSuspensions(100)).toBe(3);
       expect(await stores.suspensions.expireOpenSuspensions(100)).toBe(0);
