@@ -1,5 +1,5 @@
 import { Inject, Injectable, Logger } from '@nestjs/common';
-import type { OnModuleDestroy } from '@nestjs/common';
+import type { OnApplicationShutdown } from '@nestjs/common';
 import type { DataSource, EntityManager, EntitySubscriberInterface, QueryRunner } from 'typeorm';
 import { messageOf } from '../taskbridge.errors.js';
 import { TASKBRIDGE_DATA_SOURCE } from '../taskbridge.tokens.js';
@@ -20,7 +20,7 @@ interface OpenTransaction {
  * it never delays or fails the commit, and is dropped with the transaction, or savepoint, that is rolled back.
  */
 @Injectable()
-export class AfterCommit implements OnModuleDestroy {
+export class AfterCommit implements OnApplicationShutdown {
   private readonly logger = new Logger(AfterCommit.name);
   private readonly open = new WeakMap<QueryRunner, OpenTransaction>();
   private readonly subscriber: EntitySubscriberInterface = {
@@ -44,7 +44,8 @@ export class AfterCommit implements OnModuleDestroy {
     transaction.waiting.push({ depth: transaction.depth, work });
   }
 
-  onModuleDestroy(): void {
+  /** Late, so that the last transactions of a shutdown still wake their followers. */
+  onApplicationShutdown(): void {
     const index = this.dataSource.subscribers.indexOf(this.subscriber);
     if (index >= 0) this.dataSource.subscribers.splice(index, 1);
   }

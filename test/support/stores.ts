@@ -86,7 +86,7 @@ export function createTestStores(dataSource: DataSource, options: TaskBridgeRunt
     leases: new TaskLeaseStore(dataSource),
     close: async () => {
       await lane.close();
-      afterCommit.onModuleDestroy();
+      afterCommit.onApplicationShutdown();
     },
   };
 }

@@ -14,13 +14,14 @@ export class Cluster {
     readonly folder: string,
     private readonly account: ServerAccount,
     private readonly programs: ServerPrograms,
+    private readonly settings: readonly string[],
   ) {}
 
   /** Creates the files the first time. */
-  static async open(folder: string): Promise<Cluster> {
+  static async open(folder: string, settings: readonly string[]): Promise<Cluster> {
     await mkdir(dirname(folder), { recursive: true });
     const programs = await findServerPrograms();
-    const cluster = new Cluster(folder, await ServerAccount.choose(folder, programs.initdb), programs);
+    const cluster = new Cluster(folder, await ServerAccount.choose(folder, programs.initdb), programs, settings);
     if (!(await cluster.exists())) await cluster.create();
     return cluster;
   }
@@ -28,7 +29,8 @@ export class Cluster {
   /** Starts a server on a free port of the loopback interface and waits until it has recovered and takes connections. */
   async startServer(): Promise<void> {
     await this.removeForeignPid();
-    const settings = `-p ${await freePort()} -c listen_addresses=127.0.0.1 -c unix_socket_directories=''`;
+    const own = [`port=${await freePort()}`, 'listen_addresses=127.0.0.1', "unix_socket_directories=''"];
+    const settings = [...own, ...this.settings].map((setting) => `-c ${setting}`).join(' ');
     await this.account.run(this.programs.pg_ctl, ['start', '-w', ...this.data, '-l', this.logFile, '-o', settings]);
   }
 

@@ -20,9 +20,13 @@ const CLAIM_SERVER = 'select pg_try_advisory_lock(1668246885) as claimed';
 /**
  * Starts PostgreSQL with its files in `<folder>/postgres`, created the first time. What an unclean stop left behind is
  * recovered, and a server that outlived its process is taken over. Rejects when another process uses the folder.
+ * `settings` are the server's, as in `fsync=off`.
  */
-export async function startEmbeddedPostgres(folder: string): Promise<EmbeddedPostgres> {
-  const cluster = await Cluster.open(resolve(folder, 'postgres'));
+export async function startEmbeddedPostgres(
+  folder: string,
+  settings: readonly string[] = [],
+): Promise<EmbeddedPostgres> {
+  const cluster = await Cluster.open(resolve(folder, 'postgres'), settings);
   const stopAtExit = (): void => cluster.stopServerBlocking();
   process.once('exit', stopAtExit);
   try {
