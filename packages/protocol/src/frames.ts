@@ -1,10 +1,26 @@
 import type { TaskEvent } from './events.js';
+import type { TaskSnapshot } from './task-views.js';
+
+/**
+ * What a reader wants when events after its cursor are no longer stored: `error` tells it (410 `EVENT_GAP` on polling
+ * and SSE, a `GAP` frame on WebSocket). Absent, the log goes on at the oldest stored event without a word.
+ */
+export type GapMode = 'error';
+
+/** `details` of an `EVENT_GAP`, and the gist of a `GAP` frame. */
+export interface EventGap {
+  /** The oldest event that is still stored. */
+  retainedFromEventId: string;
+  /** Covers everything before that event: a reader may apply it and continue after its `lastEventId`. */
+  snapshot: TaskSnapshot;
+}
 
 /** The one frame a WebSocket client sends, first and once. Without `lastEventId` (absent, `null`, empty) the log is replayed from its start. */
 export interface WebSocketSubscribeRequest {
   action: 'subscribe';
   taskId: string;
   lastEventId?: string | null;
+  gap?: GapMode;
 }
 
 /** First frame after an accepted subscribe, before any event; it echoes the cursor, `null` for the start. */
@@ -13,6 +29,15 @@ export interface SubscriptionConfirmedFrame {
   taskId: string;
   replayStartedAfterEventId: string | null;
   live: true;
+}
+
+/**
+ * Sent to a reader that asked for it, after the confirmation or in the middle of a replay: the events between what it
+ * has had and `retainedFromEventId` are gone. The stream goes on with `retainedFromEventId` itself.
+ */
+export interface WebSocketGapFrame extends EventGap {
+  type: 'GAP';
+  taskId: string;
 }
 
 /** Sent on an idle WebSocket; it carries no cursor. */
@@ -32,7 +57,7 @@ export interface SseHeartbeatFrame {
 }
 
 /** Every frame a server sends on a WebSocket. */
-export type WebSocketServerFrame = SubscriptionConfirmedFrame | WebSocketHeartbeatFrame | TaskEvent;
+export type WebSocketServerFrame = SubscriptionConfirmedFrame | WebSocketHeartbeatFrame | WebSocketGapFrame | TaskEvent;
 
 /** Every JSON document a server sends on an SSE stream. */
 export type SseServerFrame = SseHeartbeatFrame | TaskEvent;

@@ -36,9 +36,12 @@ export {
 export {
   CLOSE_CODES,
   type CloseCode,
+  type EventGap,
+  type GapMode,
   type SseHeartbeatFrame,
   type SseServerFrame,
   type SubscriptionConfirmedFrame,
+  type WebSocketGapFrame,
   type WebSocketHeartbeatFrame,
   type WebSocketServerFrame,
   type WebSocketSubscribeRequest,

@@ -29,6 +29,7 @@ describe('shipped schemas', () => {
       'cancel-task-request',
       'cancel-task-response',
       'error-envelope',
+      'event-gap',
       'poll-events-response',
       'sse-heartbeat',
       'task-client-action',
@@ -38,6 +39,7 @@ describe('shipped schemas', () => {
       'task-event',
       'task-list',
       'task-snapshot',
+      'websocket-gap',
       'websocket-heartbeat',
       'websocket-subscribe-request',
       'websocket-subscription-confirmed',
@@ -63,14 +65,19 @@ describe('shipped schemas', () => {
     expect(schemaText(schema)).toContain(`"enum":${JSON.stringify(values)}`);
   });
 
-  it.each(['task-event', 'poll-events-response', 'task-snapshot', 'task-list', 'sse-heartbeat'])(
-    '%s has the cursor grammar of the code',
-    (schema) => {
-      const { source } = EVENT_ID_PATTERN;
-      const uses = schemaText(schema).includes(JSON.stringify(source));
-      expect(uses).toBe(true);
-    },
-  );
+  it.each([
+    'task-event',
+    'poll-events-response',
+    'task-snapshot',
+    'task-list',
+    'sse-heartbeat',
+    'websocket-gap',
+    'event-gap',
+  ])('%s has the cursor grammar of the code', (schema) => {
+    const { source } = EVENT_ID_PATTERN;
+    const uses = schemaText(schema).includes(JSON.stringify(source));
+    expect(uses).toBe(true);
+  });
 
   it.each<[string, string, Record<string, unknown>]>([
     ['an unknown field of a create', 'task-create-request.bare', { priority: 1 }],
@@ -83,6 +90,8 @@ describe('shipped schemas', () => {
     ['a hash that is not SHA-256', 'task-snapshot.accepted', { attachments: [{ ...attachment, sha256: 'abc' }] }],
     ['a poll with a malformed cursor', 'poll-events-response.page', { nextAfterEventId: '4-1' }],
     ['a subscribe with a malformed cursor', 'websocket-subscribe-request.start', { lastEventId: 'latest' }],
+    ['a subscribe with another way to meet a gap', 'websocket-subscribe-request.gap', { gap: 'replay' }],
+    ['a gap without a snapshot', 'websocket-gap.completed', { snapshot: null }],
     ['a frame with another action', 'websocket-subscribe-request.start', { action: 'unsubscribe' }],
     ['a heartbeat with a null cursor', 'sse-heartbeat.idle', { eventId: null }],
     ['an error without a time', 'error-envelope.validation', { timestamp: 'now' }],
