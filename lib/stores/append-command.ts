@@ -22,7 +22,8 @@ export interface AppendVerdict {
   readonly index: number;
   readonly outcome: AppendOutcome;
   readonly seq: number;
-  readonly createdMs: number;
+  /** RFC 3339 in UTC. */
+  readonly createdAt: string;
 }
 
 const MAX_INT4 = 2_147_483_647;
@@ -47,8 +48,9 @@ export function prepareAppend(command: AppendCommand, maxPayloadBytes: number): 
   const appendId = command.appendId ?? (appendNo === null ? uuidv7() : null);
   checkNumbers(attempt, appendNo, appendId);
   const payloadJson = payloadText(command, maxPayloadBytes);
-  const id = appendId === null ? 'null' : `"${appendId}"`;
-  const record = `{"task_id":"${taskId}","type":${code},"attempt":${attempt},"append_no":${appendNo},"append_id":${id},"payload":${payloadJson}}`;
+  const no = appendNo === null ? '' : `"append_no":${appendNo},`;
+  const id = appendId === null ? '' : `"append_id":"${appendId}",`;
+  const record = `{"task_id":"${taskId}","type":${code},"attempt":${attempt},${no}${id}"payload":${payloadJson}}`;
   return { taskId, type, appendNo, appendId, payloadJson, record };
 }
 
@@ -61,20 +63,24 @@ export function storableJson(field: string, value: unknown): string {
   return text;
 }
 
-/** Reads the statement's answer; the rows come in any order. */
-export function verdictOf(row: RawRow): AppendVerdict {
-  const [n, seq, outcome, createdMs] = row as [number, number | null, AppendOutcome, number];
-  return { index: n - 1, seq: seq ?? 0, outcome, createdMs };
+/** Reads the statement's answer, in the order of its input. New events of one flush share their time. */
+export function verdictsOf(rows: readonly RawRow[]): AppendVerdict[] {
+  const times = new Map<number, string>();
+  const timeOf = (ms: number): string => {
+    const text = times.get(ms) ?? new Date(ms).toISOString();
+    times.set(ms, text);
+    return text;
+  };
+  const verdicts = rows.map((row) => {
+    const [n, seq, outcome, createdMs] = row as [number, number | null, AppendOutcome, number];
+    return { index: n - 1, seq: seq ?? 0, outcome, createdAt: timeOf(createdMs) };
+  });
+  return verdicts.toSorted((one, other) => one.index - other.index);
 }
 
 /** What the caller of an applied append gets. */
-export function appendResult({ seq, createdMs, outcome }: AppendVerdict): AppendResult {
-  return {
-    seq,
-    eventId: formatEventId(seq),
-    createdAt: new Date(createdMs).toISOString(),
-    deduplicated: outcome === 'DUPLICATE',
-  };
+export function appendResult({ seq, createdAt, outcome }: AppendVerdict): AppendResult {
+  return { seq, eventId: formatEventId(seq), createdAt, deduplicated: outcome === 'DUPLICATE' };
 }
 
 /** The error of a refused append; nothing of it was written. */

@@ -3,7 +3,7 @@ import type pg from 'pg';
 import type { DataSource } from 'typeorm';
 import { messageOf } from '../taskbridge.errors.js';
 import type { TaskBridgeSettings } from '../taskbridge.options.js';
-import { type AppendVerdict, type PreparedAppend, verdictOf } from './append-command.js';
+import { type AppendVerdict, type PreparedAppend, verdictsOf } from './append-command.js';
 import { type AppendMode, appendStatement, freeTasksStatement, lockTasksStatement } from './append.sql.js';
 import { createDirectClient } from './direct-client.js';
 import { type RawRow, runRaw } from './raw-query.js';
@@ -18,7 +18,7 @@ const ANSWER_TIMEOUT_MS = 30_000;
  */
 const SET_UP = `select set_config('lock_timeout', $1, false),
   set_config('default_transaction_isolation', 'read committed', false), set_config('enable_seqscan', 'off', false),
-  set_config('jit', 'off', false)`;
+  set_config('plan_cache_mode', 'force_generic_plan', false), set_config('jit', 'off', false)`;
 
 /** The lane's one connection, made when it is first needed and made anew after it was lost. */
 export class AppendConnection {
@@ -40,7 +40,7 @@ export class AppendConnection {
 
   /** One statement, one commit. */
   async append(appends: readonly PreparedAppend[], mode: AppendMode): Promise<AppendVerdict[]> {
-    return verdicts(await this.run(this.statements[mode], [parameterOf(appends)], `taskbridge_append_${mode}`));
+    return verdictsOf(await this.run(this.statements[mode], [parameterOf(appends)], `taskbridge_append_${mode}`));
   }
 
   /** Locks the tasks first, so that the append judges by a snapshot that is certainly not stale. */
@@ -50,7 +50,7 @@ export class AppendConnection {
       await this.run(this.lockTasks, [[...new Set(appends.map(({ taskId }) => taskId))]]);
       const rows = await this.run(this.statements.wait, [parameterOf(appends)], 'taskbridge_append_wait');
       await this.run('commit', []);
-      return verdicts(rows);
+      return verdictsOf(rows);
     } catch (error) {
       if (this.client !== undefined) await this.run('rollback', []);
       throw error;
@@ -118,10 +118,6 @@ function parameterOf(appends: readonly PreparedAppend[]): string {
   let text = '[';
   for (const { record } of appends) text += text.length === 1 ? record : `,${record}`;
   return `${text}]`;
-}
-
-function verdicts(rows: readonly RawRow[]): AppendVerdict[] {
-  return rows.map(verdictOf);
 }
 
 /** Errors that the server sent carry a severity; after any other the connection cannot be trusted. */

@@ -99,8 +99,7 @@ export class AppendDelivery {
   }
 
   /** Publishes, then settles; returns those that have to be sent again. */
-  private settle(appends: readonly QueuedAppend[], verdicts: AppendVerdict[]): QueuedAppend[] {
-    verdicts.sort((a, b) => a.index - b.index);
+  private settle(appends: readonly QueuedAppend[], verdicts: readonly AppendVerdict[]): QueuedAppend[] {
     this.publish(appends, verdicts);
     const stale: QueuedAppend[] = [];
     for (const verdict of verdicts) {
@@ -116,11 +115,11 @@ export class AppendDelivery {
 
   private publish(appends: readonly QueuedAppend[], verdicts: readonly AppendVerdict[]): void {
     const events: LogEvent[] = [];
-    for (const { index, outcome, seq, createdMs } of verdicts) {
+    for (const { index, outcome, seq, createdAt } of verdicts) {
       const append = appends[index];
       if (append === undefined || outcome !== 'APPENDED') continue;
       const { taskId, type, payloadJson } = append;
-      events.push({ taskId, seq, type, createdAt: new Date(createdMs).toISOString(), payloadJson });
+      events.push({ taskId, seq, type, createdAt, payloadJson });
       if (isTerminalEventType(type)) this.metrics.count('taskbridge_tasks_finished_total', 1, { type });
     }
     if (events.length === 0) return;

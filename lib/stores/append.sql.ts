@@ -18,7 +18,8 @@ export type AppendOutcome =
 export type AppendMode = 'wait' | 'skip';
 
 /**
- * Appends a whole flush: $1 is a JSON array of {task_id, type, attempt, append_no, append_id, payload}, in order.
+ * Appends a whole flush: $1 is a JSON array of {task_id, type, attempt, append_no, append_id, payload}, in
+ * order, absent members are null.
  * Returns per element: its position from 1, seq, outcome and creation time in epoch ms. One refused append changes
  * nothing for the others. Codes: types 0 STARTED … 5 COMPLETED, 6 FAILED, 7 CANCELLED; status 0 ACCEPTED, 1 RUNNING,
  * 2–4 ended. Every append by anybody moves `last_seq`, which is why comparing it tells whether the snapshot is stale.
@@ -33,23 +34,19 @@ with input as materialized (
   select t.task_id, t.status, t.attempt, t.append_no, t.last_seq
   from ${t.tasks} t where t.task_id = any (array(select i.task_id from input i))
   order by t.task_id for no key update of t ${mode === 'skip' ? 'skip locked' : ''}
-), matched as materialized (       -- may_repeat: an append with this number could have been applied before
+), probed as materialized (        -- materialized: otherwise the probes are inlined several times
   select i.*, l.task_id is not null as found, l.status, l.attempt as row_attempt, l.last_seq,
     coalesce(i.append_no <= l.append_no and i.attempt = l.attempt, false) as spent,
-    coalesce(i.attempt < l.attempt or (i.attempt = l.attempt and i.append_no <= l.append_no), false)
-      and i.append_no is not null as may_repeat
-  from input i left join locked l on l.task_id = i.task_id
-), probed as materialized (        -- materialized: otherwise the probes are inlined several times
-  select m.*, coalesce(
-      case when m.may_repeat then (select e.seq from ${t.events} e
-        where e.task_id = m.task_id and e.attempt = m.attempt and e.append_no = m.append_no
+    coalesce(
+      case when ${MAY_REPEAT} then (select e.seq from ${t.events} e
+        where e.task_id = i.task_id and e.attempt = i.attempt and e.append_no = i.append_no
         order by e.seq desc limit 1) end,
-      case when m.found and m.append_id is not null then (select e.seq from ${t.events} e
-        where e.task_id = m.task_id and e.append_id = m.append_id) end) as known_seq,
-    case when m.found and (m.type >= 5 or m.may_repeat or m.append_id is not null)
-      then (select s.last_seq from ${t.tasks} s where s.task_id = m.task_id) is distinct from m.last_seq
+      case when i.append_id is not null then (select e.seq from ${t.events} e
+        where e.task_id = i.task_id and e.append_id = i.append_id) end) as known_seq,
+    case when i.type >= 5 or i.append_id is not null or ${MAY_REPEAT}
+      then (select s.last_seq from ${t.tasks} s where s.task_id = i.task_id) is distinct from l.last_seq
       else false end as stale
-  from matched m
+  from input i left join locked l on l.task_id = i.task_id
 ), judged as (
   select p.*, case
       when p.known_seq is not null then 'DUPLICATE'
@@ -72,12 +69,13 @@ with input as materialized (
       and not coalesce(bool_or(s.legal and s.type >= 5) over before, false) as accepted
   from staged s window before as (partition by s.task_id order by s.n
     rows between unbounded preceding and 1 preceding)
+), clock as materialized (         -- one time for the flush, read once the rows are locked
+  select date_trunc('milliseconds', clock_timestamp()) as at
 ), placed as materialized (
-  select d.*, date_trunc('milliseconds', clock_timestamp()) as created_at,
-    d.last_seq + count(*) filter (where d.accepted) over (partition by d.task_id order by d.n) as seq
+  select d.*, d.last_seq + count(*) filter (where d.accepted) over (partition by d.task_id order by d.n) as seq
   from decided d
 ), grouped as materialized (
-  select p.task_id, max(p.seq) as last_seq, max(p.append_no) as append_no, max(p.created_at) as at,
+  select p.task_id, max(p.seq) as last_seq, max(p.append_no) as append_no,
     bool_or(p.type = 0) as started, max(p.type) filter (where p.type >= 5) as ended
   from placed p where p.accepted group by p.task_id
 ), moved as (
@@ -85,8 +83,8 @@ with input as materialized (
     last_seq = g.last_seq,
     append_no = greatest(t.append_no, g.append_no),
     status = coalesce(g.ended - 3, case when g.started then 1 else t.status end),
-    started_at = case when g.started then g.at else t.started_at end,
-    finished_at = case when g.ended is not null then g.at else t.finished_at end,
+    started_at = case when g.started then (select c.at from clock c) else t.started_at end,
+    finished_at = case when g.ended is not null then (select c.at from clock c) else t.finished_at end,
     lease_owner = case when g.ended is null then t.lease_owner end,
     next_run_at = case when g.ended is null then t.next_run_at end,
     submission_state = case when g.ended is not null and t.submission_state = 1 then 4 else t.submission_state end,
@@ -106,17 +104,21 @@ with input as materialized (
     and r.resume_state in (1, 2) and r.task_id = any (array(select g.task_id from grouped g where g.ended is not null))
 ), written as (
   insert into ${t.events} (task_id, seq, type, attempt, append_no, append_id, created_at, payload)
-  select p.task_id, p.seq, p.type, p.attempt, p.append_no, p.append_id, p.created_at, p.payload
+  select p.task_id, p.seq, p.type, p.attempt, p.append_no, p.append_id, (select c.at from clock c), p.payload
   from placed p where p.accepted
 )
 select p.n::int,
   case when p.accepted then p.seq else p.known_seq end,
   case when p.accepted then 'APPENDED' when p.known_seq is not null then 'DUPLICATE' when p.blocked then 'STALE'
     else coalesce(p.refusal, case when p.legal then 'TASK_ALREADY_TERMINAL' else 'INVALID_TASK_STATE' end) end,
-  floor(extract(epoch from case when p.known_seq is null then p.created_at
+  (date_part('epoch', case when p.known_seq is null then (select c.at from clock c)
     else (select e.created_at from ${t.events} e where e.task_id = p.task_id and e.seq = p.known_seq) end) * 1000)::bigint
 from placed p`;
 }
+
+/** An append with this number could have been applied before: by an earlier attempt, or up to the row's last number. */
+const MAY_REPEAT = `(i.append_no is not null
+        and (i.attempt < l.attempt or (i.attempt = l.attempt and i.append_no <= l.append_no)))`;
 
 /** With `skip locked` a busy row looks like none; a plain read tells them apart. */
 function busyOrUnknown(t: TableNames): string {

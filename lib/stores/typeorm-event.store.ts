@@ -12,7 +12,7 @@ import {
   type AppendVerdict,
   prepareAppend,
   type PreparedAppend,
-  verdictOf,
+  verdictsOf,
 } from './append-command.js';
 import { AppendLane } from './append-lane.js';
 import { appendStatement } from './append.sql.js';
@@ -118,7 +118,6 @@ where e.task_id = $1 and e.seq > $2 order by e.seq limit $3`;
   }
 
   private async judge({ record }: PreparedAppend, manager: EntityManager): Promise<AppendVerdict | undefined> {
-    const [row] = await rawRows(manager, this.appendSql, [`[${record}]`]);
-    return row === undefined ? undefined : verdictOf(row);
+    return verdictsOf(await rawRows(manager, this.appendSql, [`[${record}]`]))[0];
   }
 }

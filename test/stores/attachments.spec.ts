@@ -59,7 +59,7 @@ describe('attachments', () => {
     const hash = createHash('sha256');
     let peak = 0;
     async function* produce(): AsyncGenerator<Buffer> {
-      for (let sent = 0; sent < 48 * MIB; sent += chunk.length) {
+      for (let sent = 0; sent < 80 * MIB; sent += chunk.length) {
         peak = Math.max(peak, process.memoryUsage().arrayBuffers);
         hash.update(chunk);
         yield chunk;
@@ -67,14 +67,14 @@ describe('attachments', () => {
     }
     const before = process.memoryUsage().arrayBuffers;
     const record = await stage(Readable.from(produce()));
-    expect(record).toMatchObject({ sizeBytes: 48 * MIB, sha256: hash.digest('hex') });
+    expect(record).toMatchObject({ sizeBytes: 80 * MIB, sha256: hash.digest('hex') });
     let read = 0;
     for await (const piece of stores.attachments.open(record) as AsyncIterable<Buffer>) {
       read += piece.length;
       peak = Math.max(peak, process.memoryUsage().arrayBuffers);
     }
-    expect(read).toBe(48 * MIB);
-    expect(peak - before).toBeLessThan(24 * MIB);
+    expect(read).toBe(80 * MIB);
+    expect(peak - before).toBeLessThan(56 * MIB);
   });
 
   it('of 5 MiB that end in an error keep nothing and reject with that error', async () => {
