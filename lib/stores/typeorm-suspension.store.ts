@@ -11,6 +11,7 @@ import { EventStore, type StoreOptions } from './event.store.js';
 import { type RawRow, rawRows } from './raw-query.js';
 import { HandoffState, SuspensionStatus, type TaskActionReceipt, type TaskSuspensionRecord } from './records.js';
 import { AFTER_RECEIPT_COLUMNS, receiptOf, suspensionOf } from './resume-row.js';
+import { assertAllowed, isPastDue, type LockedTask, rejectionOf, repeated } from './suspension-decision.js';
 import {
   checkSuspensionRequests,
   type CheckedRequest,
@@ -34,12 +35,6 @@ const EXPIRY_PREFIX = 'expiry:';
 /** Nobody can repeat an expiry with another content. */
 const EXPIRY_HASH = 'expiry';
 const MAX_ERROR_LENGTH = 2_000;
-
-interface LockedTask {
-  isOpen: boolean;
-  /** The database's clock once the row was locked, epoch ms. */
-  nowMs: number;
-}
 
 /** An action that has won and is about to be written. */
 type Acceptance = Omit<ActionSubmission, 'validate'> & { status: SuspensionStatus; nowMs: number };
@@ -283,34 +278,4 @@ function lockedTaskOf([isOpen, nowMs]: RawRow): LockedTask {
 
 function pendingOf(row: RawRow): PendingResume {
   return { receipt: receiptOf(row), suspension: suspensionOf(row, AFTER_RECEIPT_COLUMNS) };
-}
-
-function repeated(receipt: TaskActionReceipt, { requestHash, clientActionId }: ActionSubmission): ActionDecision {
-  if (receipt.requestHash === requestHash) return { outcome: 'DEDUPLICATED', receipt };
-  throw new TaskBridgeError(
-    'IDEMPOTENCY_CONFLICT',
-    `clientActionId "${clientActionId}" was used for another answer; send a new id for a new answer`,
-  );
-}
-
-function rejectionOf(
-  suspension: TaskSuspensionRecord,
-  { isOpen, nowMs }: LockedTask,
-): 'REJECTED_ALREADY_RESOLVED' | 'REJECTED_EXPIRED' | undefined {
-  if (suspension.status === SuspensionStatus.expired) return 'REJECTED_EXPIRED';
-  if (suspension.status !== SuspensionStatus.open || !isOpen) return 'REJECTED_ALREADY_RESOLVED';
-  return isPastDue(suspension, nowMs) ? 'REJECTED_EXPIRED' : undefined;
-}
-
-function isPastDue({ expiresAt }: TaskSuspensionRecord, nowMs: number): boolean {
-  return expiresAt !== null && expiresAt.getTime() <= nowMs;
-}
-
-function assertAllowed({ taskId, suspendId, allowedActions }: TaskSuspensionRecord, actionType: string): void {
-  if (allowedActions.includes(actionType)) return;
-  throw new TaskBridgeError(
-    'ACTION_NOT_ALLOWED',
-    `Suspension "${suspendId}" of task ${taskId} allows ${allowedActions.join(', ')}, not "${actionType}"`,
-    { details: { allowedActions } },
-  );
 }

@@ -114,9 +114,7 @@ describe('suspensions', () => {
       expect(await problemsOf({ ...QUESTION, expiresInMs: -1 })).toEqual(['expiresInMs']);
       expect(await problemsOf({ ...QUESTION, expiresAt: new Date(Number.NaN) })).toEqual(['expiresAt']);
       expect(await problemsOf({ ...QUESTION, expiresInMs: 1, expiresAt: new Date() })).toEqual(['expiresInMs']);
-      expect(await problemsOf({ ...QUESTION, onExpiry: { resume: 'other' } })).toEqual([
-        'onExpiry.resume',
-      ]);
+      expect(await problemsOf({ ...QUESTION, onExpiry: { resume: 'other' } })).toEqual(['onExpiry.resume']);
       expect(await problemsOf({ ...QUESTION, actionSchemas: { other: {} } })).toEqual(['actionSchemas.other']);
       expect(await problemsOf({ ...QUESTION, actionSchemas: { go: { type: 'no-type' } } })).toEqual([
         'actionSchemas.go',
