@@ -72,6 +72,8 @@ export { TaskDeadlineService } from './services/task-deadline.service.js';
 export { TaskPollingService } from './services/task-polling.service.js';
 export { TaskQueryService, type ListTasksQuery } from './services/task-query.service.js';
 export { TaskReporter } from './services/task-reporter.js';
+export { type RetentionReport } from './services/retention-report.js';
+export { TaskRetentionService, type RetentionRunOptions } from './services/task-retention.service.js';
 export { TaskResumeReconciliationService } from './services/task-resume-reconciliation.service.js';
 export { TaskResumeService } from './services/task-resume.service.js';
 export { TaskScheduler } from './services/task-scheduler.js';
@@ -116,7 +118,7 @@ export {
   type TaskListQuery,
   type TaskListRow,
 } from './stores/task-registry.js';
-export { TaskEventStream } from './streams/task-event-stream.js';
+export { TaskEventStream, type FollowOptions } from './streams/task-event-stream.js';
 export { WakeUps, type WakeUpHandlers, type WorkKind } from './streams/wake-ups.js';
 export {
   TaskBridgeError,
@@ -132,7 +134,9 @@ export type {
   AppendSettings,
   ExecutionSettings,
   HttpRouteSettings,
+  LogTrimSettings,
   ReconciliationSettings,
+  RetentionSettings,
   ShutdownSettings,
   SseStreamSettings,
   StreamRuntimeSettings,
@@ -145,6 +149,7 @@ export type {
   TaskBridgeSettings,
   TaskBridgeStaticOptions,
   TaskBridgeSupplies,
+  TaskRetentionSettings,
   WebSocketRouteSettings,
   WebSocketStreamSettings,
 } from './taskbridge.options.js';

@@ -143,6 +143,53 @@ export interface ReconciliationSettings {
   maxBackoffMs: number;
 }
 
+export interface TaskRetentionSettings {
+  /** Finished tasks are deleted this long after their end, in ms; `false` keeps them. @default false */
+  olderThanMs: number | false;
+  /** The same for single task types; `false` keeps the type whatever `olderThanMs` says. @default {} */
+  byType: Readonly<Record<string, number | false>>;
+}
+
+export interface LogTrimSettings {
+  /**
+   * Logs of tasks that ended this long ago are cut down to `keepEvents`, in ms; `false` keeps them whole. With
+   * `openTasks` it is the age of an event of a running task as well, and at least a minute. @default false
+   */
+  olderThanMs: number | false;
+  /** The newest events of a task that are never trimmed; at least 1, so the terminal event always stays. @default 1 000 */
+  keepEvents: number;
+  /**
+   * Trims logs of tasks that have not ended, never past an open question. What is trimmed cannot be recognised as
+   * appended before: a producer's `appendId` must not be repeated after `olderThanMs`. @default false
+   */
+  openTasks: boolean;
+}
+
+/** What is deleted, and when. Ages count from the end of the task on the database's clock. */
+export interface RetentionSettings {
+  /** `false`: nothing is deleted unless the host calls `TaskRetentionService.run`. @default true */
+  enabled: boolean;
+  /**
+   * Whole tasks with their events, questions, answers and files. Once a task is gone its `clientRequestId` is free: the
+   * same create makes a new task. Choose an age that no client's retry reaches.
+   */
+  tasks: TaskRetentionSettings;
+  /**
+   * Receipts of answers, `false` keeps them with their task. A repeat of an answer is recognised while its receipt is
+   * there. @default 30 days
+   */
+  receiptsOlderThanMs: number | false;
+  /** Questions, `false` keeps them with their task. @default 30 days */
+  suspensionsOlderThanMs: number | false;
+  trim: LogTrimSettings;
+  /** Pause between the starts of two runs in one process, in ms. @default 3 600 000 */
+  intervalMs: number;
+  /** Rows that one statement deletes, about, and tasks that one statement looks at; at most 5 000. @default 2 000 */
+  batchSize: number;
+  /** Pause after each statement that deleted something, in ms. @default 50 */
+  pauseMs: number;
+}
+
 export interface ShutdownSettings {
   /** Streams are closed over this window, each at a random moment of it, in ms. @default 2 000 */
   drainWindowMs: number;
@@ -158,6 +205,7 @@ export interface TaskBridgeSettings {
   append: AppendSettings;
   execution: ExecutionSettings;
   reconciliation: ReconciliationSettings;
+  retention: RetentionSettings;
   shutdown: ShutdownSettings;
   /** Connection options of the lane and the listener where the DataSource's pool goes through PgBouncer. */
   direct: Partial<Pick<Extract<DataSourceOptions, { type: 'postgres' }>, 'host' | 'port' | 'url'>> | undefined;
@@ -165,7 +213,13 @@ export interface TaskBridgeSettings {
   instanceName: string;
 }
 
-type PartialSettings<T> = { [K in keyof T]?: T[K] extends readonly unknown[] | undefined ? T[K] : T[K] extends object ? PartialSettings<T[K]> : T[K] };
+type PartialSettings<T> = {
+  [K in keyof T]?: T[K] extends readonly unknown[] | undefined
+    ? T[K]
+    : T[K] extends object
+      ? PartialSettings<T[K]>
+      : T[K];
+};
 
 /** What may come from `forRootAsync`'s factory: tuning that no provider or route is built from. */
 export type TaskBridgeRuntimeOptions = PartialSettings<
@@ -224,7 +278,8 @@ export interface TaskBridgeStaticOptions extends TaskBridgeSupplies {
   imports?: ModuleMetadata['imports'];
 }
 
-export type TaskBridgeOptions = TaskBridgeStaticOptions & Omit<TaskBridgeRuntimeOptions, 'http' | 'webSocket' | 'execution'>;
+export type TaskBridgeOptions = TaskBridgeStaticOptions &
+  Omit<TaskBridgeRuntimeOptions, 'http' | 'webSocket' | 'execution'>;
 
 export interface TaskBridgeOptionsFactory {
   createTaskBridgeOptions(): TaskBridgeRuntimeOptions | Promise<TaskBridgeRuntimeOptions>;

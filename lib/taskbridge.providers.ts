@@ -14,6 +14,7 @@ import { TaskOwnershipGuard } from './security/task-ownership.guard.js';
 import { TaskRequestAuthorizer } from './security/task-request-authorizer.js';
 import { AllowUploads, UploadPolicy } from './security/upload-policy.js';
 import { BackgroundWork } from './services/background-work.js';
+import { EventGapService } from './services/event-gap.service.js';
 import { ExecutorTaskResumeService } from './services/executor-task-resume.service.js';
 import { HandoffDispatcher } from './services/handoff-dispatcher.js';
 import { TaskActionService } from './services/task-action.service.js';
@@ -26,6 +27,7 @@ import { TaskQueryService } from './services/task-query.service.js';
 import { TaskReporter } from './services/task-reporter.js';
 import { TaskResumeReconciliationService } from './services/task-resume-reconciliation.service.js';
 import { TaskResumeService } from './services/task-resume.service.js';
+import { TaskRetentionService } from './services/task-retention.service.js';
 import { TaskScheduler } from './services/task-scheduler.js';
 import { TaskSubmissionReconciliationService } from './services/task-submission-reconciliation.service.js';
 import { WebSocketSubscriptionService } from './services/websocket-subscription.service.js';
@@ -39,6 +41,7 @@ import { PostgresAttachmentStore } from './stores/postgres-attachment.store.js';
 import { SuspensionStore } from './stores/suspension.store.js';
 import { TaskLeaseStore } from './stores/task-lease.store.js';
 import { TaskRegistry } from './stores/task-registry.js';
+import { TaskRetentionStore } from './stores/task-retention.store.js';
 import { TypeOrmActionReceiptStore } from './stores/typeorm-action-receipt.store.js';
 import { TypeOrmEventStore } from './stores/typeorm-event.store.js';
 import { TypeOrmSuspensionStore } from './stores/typeorm-suspension.store.js';
@@ -60,6 +63,8 @@ export function storeProviders({ stores = {} }: TaskBridgeStaticOptions): Provid
     AppendLane,
     AnswerSchemas,
     TaskLeaseStore,
+    // A host that keeps the log itself deletes from it itself.
+    ...(log === undefined ? [TaskRetentionStore] : []),
     supply(TaskRegistry, log?.registry ?? TypeOrmTaskRegistry),
     supply(EventStore, log?.events ?? TypeOrmEventStore),
     supply(SuspensionStore, log?.suspensions ?? TypeOrmSuspensionStore),
@@ -94,12 +99,14 @@ export function serviceProviders(options: TaskBridgeStaticOptions): Provider[] {
     TaskActionService,
     TaskQueryService,
     TaskPollingService,
+    EventGapService,
     TaskReporter,
     WebSocketSubscriptionService,
     TaskSubmissionReconciliationService,
     TaskResumeReconciliationService,
     TaskCancellationReconciliationService,
     TaskDeadlineService,
+    TaskRetentionService,
     TaskScheduler,
     TaskBridgeLifecycle,
     ...STREAM_PROVIDERS,
@@ -134,6 +141,7 @@ export function exportedTokens({ execution }: TaskBridgeStaticOptions): (Type | 
     TaskResumeReconciliationService,
     TaskCancellationReconciliationService,
     TaskDeadlineService,
+    TaskRetentionService,
     TaskScheduler,
     WebSocketSubscriptionService,
     TaskBridgeLifecycle,

@@ -1,6 +1,7 @@
 import { hostname } from 'node:os';
 import type {
   HttpRouteSettings,
+  RetentionSettings,
   TaskBridgeRuntimeOptions,
   TaskBridgeSettings,
   TaskBridgeStaticOptions,
@@ -9,6 +10,7 @@ import type {
 
 const KIB = 1024;
 const MIB = 1024 * KIB;
+const DAY_MS = 86_400_000;
 
 const HTTP_DEFAULTS: HttpRouteSettings = {
   tasksPath: '/api/v1/tasks',
@@ -94,12 +96,32 @@ export function resolveSettings(
       maxBackoffMs: 60_000,
       ...defined(runtime.reconciliation),
     },
+    retention: resolveRetention(runtime.retention),
     shutdown: { drainWindowMs: 2_000, runTimeoutMs: 10_000, ...defined(runtime.shutdown) },
     direct: runtime.direct,
     instanceName: runtime.instanceName ?? hostname(),
   };
   assertSettings(settings);
   return settings;
+}
+
+function resolveRetention({
+  tasks,
+  trim,
+  ...retention
+}: TaskBridgeRuntimeOptions['retention'] = {}): RetentionSettings {
+  const byType = defined(tasks?.byType) as RetentionSettings['tasks']['byType'];
+  return {
+    enabled: true,
+    receiptsOlderThanMs: 30 * DAY_MS,
+    suspensionsOlderThanMs: 30 * DAY_MS,
+    intervalMs: 3_600_000,
+    batchSize: 2_000,
+    pauseMs: 50,
+    ...defined(retention),
+    tasks: { olderThanMs: false, ...defined(tasks), byType },
+    trim: { olderThanMs: false, keepEvents: 1_000, openTasks: false, ...defined(trim) },
+  };
 }
 
 /** The routes of a module definition; known before any provider exists. */
@@ -156,6 +178,9 @@ const POSITIVE_NUMBERS: ReadonlyArray<[string, (settings: TaskBridgeSettings) =>
   ['reconciliation.claimMs', (s) => s.reconciliation.claimMs],
   ['reconciliation.maxAttempts', (s) => s.reconciliation.maxAttempts],
   ['reconciliation.backoffMs', (s) => s.reconciliation.backoffMs],
+  ['retention.intervalMs', (s) => s.retention.intervalMs],
+  ['retention.batchSize', (s) => s.retention.batchSize],
+  ['retention.trim.keepEvents', (s) => s.retention.trim.keepEvents],
 ];
 
 function assertSettings(settings: TaskBridgeSettings): void {
@@ -170,9 +195,39 @@ function assertSettings(settings: TaskBridgeSettings): void {
   if (reconciliation.claimMs < reconciliation.dispatchTimeoutMs) {
     refuse('reconciliation.claimMs', 'must not be smaller than reconciliation.dispatchTimeoutMs');
   }
+  assertRetention(settings.retention);
   if (!http.tasksPath.startsWith('/')) refuse('http.tasksPath', 'must start with "/"');
   if (!/^\/[^:*]*$/.test(webSocket.path)) {
     refuse('webSocket.path', 'must be a literal path that starts with "/", without parameters');
+  }
+}
+
+/** The lane sends an append again for up to half a minute, and has to find it in the log then. */
+const MIN_OPEN_EVENT_AGE_MS = 60_000;
+
+/** More at a time, and appends beside it wait noticeably. */
+const MAX_ROWS_PER_DELETE = 5_000;
+
+function assertRetention({ tasks, trim, batchSize, ...retention }: RetentionSettings): void {
+  const ages: Record<string, number | false> = {
+    'tasks.olderThanMs': tasks.olderThanMs,
+    ...Object.fromEntries(Object.entries(tasks.byType).map(([type, age]) => [`tasks.byType["${type}"]`, age])),
+    receiptsOlderThanMs: retention.receiptsOlderThanMs,
+    suspensionsOlderThanMs: retention.suspensionsOlderThanMs,
+    'trim.olderThanMs': trim.olderThanMs,
+    pauseMs: retention.pauseMs,
+  };
+  for (const [name, age] of Object.entries(ages)) {
+    if (age !== false && !(Number.isFinite(age) && age >= 0)) {
+      refuse(`retention.${name}`, 'must be a number of milliseconds that is not negative');
+    }
+  }
+  if (!(Number.isInteger(batchSize) && batchSize <= MAX_ROWS_PER_DELETE)) {
+    refuse('retention.batchSize', `must be an integer of at most ${MAX_ROWS_PER_DELETE}`);
+  }
+  if (!Number.isInteger(trim.keepEvents)) refuse('retention.trim.keepEvents', 'must be an integer');
+  if (trim.openTasks && trim.olderThanMs !== false && trim.olderThanMs < MIN_OPEN_EVENT_AGE_MS) {
+    refuse('retention.trim.olderThanMs', `must be at least ${MIN_OPEN_EVENT_AGE_MS} with retention.trim.openTasks`);
   }
 }
 

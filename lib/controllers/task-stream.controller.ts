@@ -1,9 +1,11 @@
 import { Controller, Get, Inject, Req, Res, type Type, UseFilters, UseGuards, VERSION_NEUTRAL } from '@nestjs/common';
+import type { GapMode } from '@taskbridge/protocol';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { OutgoingHttpHeaders, ServerResponse } from 'node:http';
 import { forgetRequestTask, requestTask } from '../security/request-context.js';
 import { TaskRequestGuard } from '../security/task-request.guard.js';
 import { TaskRoute } from '../security/task-route.decorator.js';
+import { gapError } from '../services/event-gap.service.js';
 import { WebSocketSubscriptionService } from '../services/websocket-subscription.service.js';
 import type { TaskRecord } from '../stores/records.js';
 import { SseSink } from '../streams/sse.sink.js';
@@ -12,6 +14,8 @@ import { StreamDrain } from '../streams/stream-drain.js';
 import { taskNotFound } from '../taskbridge.errors.js';
 import type { HttpRouteSettings, SseStreamSettings, TaskBridgeSettings } from '../taskbridge.options.js';
 import { TASKBRIDGE_SETTINGS } from '../taskbridge.tokens.js';
+import { StreamEventsQueryDto } from './dto/stream-events-query.dto.js';
+import { asText, readQuery } from './read-dto.js';
 import { TaskBridgeRoute } from './route-config.js';
 import { TaskBridgeExceptionFilter } from './taskbridge-exception.filter.js';
 
@@ -49,18 +53,20 @@ export function createTaskStreamController(
     @Get(':taskId/events/stream')
     @TaskRoute({ access: 'read', transport: 'sse' })
     @TaskBridgeRoute()
-    stream(@Req() request: FastifyRequest, @Res() reply: FastifyReply): void {
+    async stream(@Req() request: FastifyRequest, @Res() reply: FastifyReply): Promise<void> {
       const task = followedTask(request);
-      const afterSeq = this.subscriptions.startOf(task, requestedCursor(request));
+      const { gap } = readQuery(StreamEventsQueryDto, request.query, { gap: asText });
+      const { afterSeq, isGap } = this.subscriptions.startOf(task, requestedCursor(request), 'sse');
+      if (isGap && gap) throw gapError(await this.subscriptions.gapOf(task.taskId));
       if (isAtEnd(task, afterSeq)) void reply.status(204).send();
       else if (request.method === 'HEAD') void reply.headers(EVENT_STREAM_HEADERS).send();
-      else this.follow(task, afterSeq, takeOver(reply, this.settings));
+      else this.follow(task, afterSeq, gap, takeOver(reply, this.settings));
     }
 
-    private follow(task: TaskRecord, afterSeq: number, response: ServerResponse): void {
+    private follow(task: TaskRecord, afterSeq: number, gap: GapMode | undefined, response: ServerResponse): void {
       // Whoever has left while the guards were asked has had its `close` already.
       if (response.destroyed) return;
-      this.subscriptions.open(task, afterSeq, new SseSink(task.taskId, response, this.settings, this.drain));
+      this.subscriptions.open(task, afterSeq, new SseSink(task.taskId, response, this.settings, this.drain, gap));
     }
   }
 

@@ -105,14 +105,19 @@ export function createTasksController(paths: HttpRouteSettings, decorators: read
     async pollEvents(@Req() request: FastifyRequest, @Res() reply: FastifyReply): Promise<void> {
       const afterSeq = parseCursor(readCursor(request.query, 'afterEventId'));
       if (afterSeq === null) throw new TaskBridgeError('INVALID_CURSOR', 'afterEventId is not an event id');
-      const asked = readQuery(PollEventsQueryDto, request.query, { waitTimeoutMs: asInteger, maxEvents: asInteger });
-      const { waitTimeoutMs = this.settings.streams.pollWaitTimeoutMs, maxEvents = DEFAULT_POLL_EVENTS } = asked;
+      const asked = readQuery(PollEventsQueryDto, request.query, {
+        waitTimeoutMs: asInteger,
+        maxEvents: asInteger,
+        gap: asText,
+      });
+      const { gap, waitTimeoutMs = this.settings.streams.pollWaitTimeoutMs, maxEvents = DEFAULT_POLL_EVENTS } = asked;
       const result = await this.polling.poll({
         taskId: taskIdOf(request),
         afterSeq,
         // Fastify answers HEAD by this handler as well; nobody waits for headers.
         waitTimeoutMs: request.method === 'HEAD' ? 0 : waitTimeoutMs,
         maxEvents,
+        gap,
         signal: clientGone(reply),
       });
       sendJson(reply, 200, result);

@@ -21,9 +21,13 @@ export function closeOfError(error: unknown, { refusedCloseCode }: CloseCodeSett
 }
 
 /** The close for a stream that has ended. */
-export function closeOfStream(reason: StreamCloseReason, { endCloseCode }: CloseCodeSettings): CloseSignal {
+export function closeOfStream(
+  reason: StreamCloseReason,
+  { endCloseCode, refusedCloseCode }: CloseCodeSettings,
+): CloseSignal {
   if (reason === 'terminal') return { code: endCloseCode, reason: 'TASK_ENDED' };
   if (reason === 'shutdown') return { code: CLOSE_CODES.restart, reason: 'SERVICE_UNAVAILABLE' };
+  if (reason === 'deleted') return { code: refusedCloseCode, reason: 'TASK_NOT_FOUND' };
   return { code: CLOSE_CODES.tryLater, reason: reason.toUpperCase() };
 }
 

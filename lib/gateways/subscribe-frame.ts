@@ -1,16 +1,17 @@
-import type { WebSocketSubscribeRequest } from '@taskbridge/protocol';
+import type { GapMode, WebSocketSubscribeRequest } from '@taskbridge/protocol';
 import type { RawData } from 'ws';
 
 /** What a client may ask for: the one frame it sends. Members that the wire does not define are ignored. */
-export type SubscribeFrame = Required<WebSocketSubscribeRequest>;
+export type SubscribeFrame = Required<Omit<WebSocketSubscribeRequest, 'gap'>> & { gap: GapMode | undefined };
 
 /** `undefined` for anything that is not a subscribe frame; whether its cursor is one is for the log to say. */
 export function parseSubscribe(data: RawData, isBinary: boolean): SubscribeFrame | undefined {
   if (isBinary) return undefined;
-  const { action, taskId, lastEventId = null } = parseObject(data);
+  const { action, taskId, lastEventId = null, gap } = parseObject(data);
   if (action !== 'subscribe' || typeof taskId !== 'string' || taskId === '') return undefined;
   if (lastEventId !== null && typeof lastEventId !== 'string') return undefined;
-  return { action, taskId, lastEventId };
+  if (gap !== undefined && gap !== 'error') return undefined;
+  return { action, taskId, lastEventId, gap };
 }
 
 function parseObject(data: RawData): Record<string, unknown> {

@@ -6,6 +6,7 @@ import type { StreamCloseReason } from '../observability/transport-diagnostics.j
 import { forgetRequestTask } from '../security/request-context.js';
 import type { TaskRequestAuthorizer } from '../security/task-request-authorizer.js';
 import type { WebSocketSubscriptionService } from '../services/websocket-subscription.service.js';
+import type { TaskGap } from '../services/event-gap.service.js';
 import type { TaskRecord } from '../stores/records.js';
 import type { Drainable, StreamDrain } from '../streams/stream-drain.js';
 import type { StreamTicker, Ticking } from '../streams/stream-ticker.js';
@@ -13,7 +14,7 @@ import { isTaskBridgeError, messageOf, TaskBridgeError } from '../taskbridge.err
 import type { TaskBridgeSettings } from '../taskbridge.options.js';
 import { closeOfError, closeOfStream, type CloseSignal } from './close-signal.js';
 import { parseSubscribe, type SubscribeFrame } from './subscribe-frame.js';
-import { OPEN, WebSocketSink } from './websocket.sink.js';
+import { gapFrame, OPEN, WebSocketSink } from './websocket.sink.js';
 
 /** What a connection needs from its gateway. */
 export interface ConnectionContext {
@@ -22,6 +23,17 @@ export interface ConnectionContext {
   readonly drain: StreamDrain;
   readonly ticker: StreamTicker;
   readonly settings: TaskBridgeSettings;
+}
+
+/** An accepted subscribe. */
+interface Subscription {
+  task: TaskRecord;
+  afterSeq: number;
+  /** What the client asked to be told of. */
+  gap: TaskGap | undefined;
+  /** As the client sent it. */
+  cursor: string | null;
+  sink: WebSocketSink;
 }
 
 /** One authenticated client: waits for its subscribe frame, follows the task, and closes. */
@@ -71,7 +83,8 @@ export class WebSocketConnection implements Ticking, Drainable {
     if (isTaken || this.sinks.size >= this.context.settings.webSocket.maxSubscriptionsPerConnection) {
       return this.refuse('INVALID_REQUEST', 'this connection has its subscription already');
     }
-    const sink = new WebSocketSink(frame.taskId, this.client, this.request.socket, (...end) => this.ended(...end));
+    const ended = (...end: [WebSocketSink, StreamCloseReason]) => this.ended(...end);
+    const sink = new WebSocketSink(frame.taskId, this.client, this.request.socket, frame.gap, ended);
     this.sinks.add(sink);
     void this.subscribe(frame, sink);
   }
@@ -80,16 +93,18 @@ export class WebSocketConnection implements Ticking, Drainable {
     try {
       const task = await this.context.authorizer.authorizeTask(this.request, frame.taskId);
       forgetRequestTask(this.request);
-      const afterSeq = this.context.subscriptions.startOf(task, frame.lastEventId);
-      if (this.client.readyState === OPEN) this.follow(task, afterSeq, frame.lastEventId, sink);
+      const start = this.context.subscriptions.startOf(task, frame.lastEventId, 'websocket');
+      const gap = start.isGap && frame.gap ? await this.context.subscriptions.gapOf(task.taskId) : undefined;
+      const afterSeq = gap ? gap.retainedFromSeq - 1 : start.afterSeq;
+      if (this.client.readyState === OPEN) this.follow({ task, afterSeq, gap, cursor: frame.lastEventId, sink });
     } catch (error) {
       if (!isTaskBridgeError(error)) this.logger.error({ message: `Subscribe failed: ${messageOf(error)}`, ...frame });
       this.close(closeOfError(error, this.context.settings.streams.webSocket));
     }
   }
 
-  /** The confirmation and the first events leave in one packet. */
-  private follow(task: TaskRecord, afterSeq: number, cursor: string | null, sink: WebSocketSink): void {
+  /** The confirmation, what is missing, and the first events leave in one packet. */
+  private follow({ task, afterSeq, gap, cursor, sink }: Subscription): void {
     const confirmation: SubscriptionConfirmedFrame = {
       type: 'SUBSCRIPTION_CONFIRMED',
       taskId: task.taskId,
@@ -98,6 +113,7 @@ export class WebSocketConnection implements Ticking, Drainable {
     };
     this.request.socket.cork();
     this.client.send(JSON.stringify(confirmation));
+    if (gap) this.client.send(JSON.stringify(gapFrame(task.taskId, gap)));
     this.context.subscriptions.open(task, afterSeq, sink);
     this.request.socket.uncork();
   }

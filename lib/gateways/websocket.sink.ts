@@ -1,4 +1,4 @@
-import type { WebSocketHeartbeatFrame } from '@taskbridge/protocol';
+import type { EventGap, GapMode, WebSocketGapFrame, WebSocketHeartbeatFrame } from '@taskbridge/protocol';
 import type { Duplex } from 'node:stream';
 import type { WebSocket } from 'ws';
 import type { StreamCloseReason } from '../observability/transport-diagnostics.js';
@@ -24,6 +24,7 @@ export class WebSocketSink extends FollowerSink {
     readonly taskId: string,
     private readonly client: WebSocket,
     private readonly socket: Duplex,
+    readonly gap: GapMode | undefined,
     private readonly ended: (sink: WebSocketSink, reason: StreamCloseReason) => void,
   ) {
     super();
@@ -38,6 +39,10 @@ export class WebSocketSink extends FollowerSink {
     this.send(textFrame(JSON.stringify(frame)));
   }
 
+  announce(gap: EventGap): void {
+    this.send(textFrame(JSON.stringify(gapFrame(this.taskId, gap))));
+  }
+
   end(reason: StreamCloseReason): void {
     this.ended(this, reason);
   }
@@ -45,4 +50,9 @@ export class WebSocketSink extends FollowerSink {
   private send(frames: Buffer): void {
     if (this.client.readyState === OPEN) this.socket.write(frames, this.flushed);
   }
+}
+
+/** Tells a client what it cannot have any more, and what to go on with. */
+export function gapFrame(taskId: string, { retainedFromEventId, snapshot }: EventGap): WebSocketGapFrame {
+  return { type: 'GAP', taskId, retainedFromEventId, snapshot };
 }

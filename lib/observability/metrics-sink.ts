@@ -36,12 +36,20 @@ export const METRICS = {
   taskbridge_streams_open: { kind: 'gauge', help: 'Followers connected', labels: ['transport'] },
   taskbridge_streams_closed_total: { kind: 'counter', help: 'Streams closed', labels: ['transport', 'reason'] },
   taskbridge_stream_events_total: { kind: 'counter', help: 'Events delivered to followers', labels: ['transport'] },
+  taskbridge_stream_gaps_total: {
+    kind: 'counter',
+    help: 'Readers whose next events were no longer stored',
+    labels: ['transport'],
+  },
   taskbridge_tasks_watched: { kind: 'gauge', help: 'Tasks with at least one follower here' },
   taskbridge_wakeups_total: { kind: 'counter', help: 'Wake-ups, by way they came', labels: ['source'] },
   taskbridge_listener_deaf: { kind: 'gauge', help: '1 while NOTIFY does not arrive and streams poll' },
   taskbridge_handoffs_total: { kind: 'counter', help: 'Hand-offs by kind and outcome', labels: ['kind', 'outcome'] },
   taskbridge_runs_active: { kind: 'gauge', help: 'Runs in this process', labels: ['task_type'] },
   taskbridge_runs_total: { kind: 'counter', help: 'Runs ended, by outcome', labels: ['task_type', 'outcome'] },
+  taskbridge_retention_deleted_total: { kind: 'counter', help: 'Rows removed by retention', labels: ['kind'] },
+  taskbridge_retention_run_seconds: { kind: 'histogram', help: 'Duration of a retention run' },
+  taskbridge_retention_last_success_seconds: { kind: 'gauge', help: 'Unix time of the last complete retention run' },
   taskbridge_scheduler_lag_seconds: { kind: 'gauge', help: 'Delay of the reconciliation round' },
 } as const satisfies Record<string, MetricDescription>;
 

@@ -1,4 +1,4 @@
-import type { TaskEvent, TaskStatus } from '@taskbridge/protocol';
+import type { GapMode, TaskEvent, TaskStatus } from '@taskbridge/protocol';
 import type { AuthContext } from '../security/auth-context.js';
 import type { ActionOutcome } from '../stores/suspension.store.js';
 import type { AttachmentRecord, JsonObject } from '../stores/records.js';
@@ -64,6 +64,8 @@ export interface PollEventsQuery {
   afterSeq: number;
   waitTimeoutMs: number;
   maxEvents: number;
+  /** `error` rejects with `EVENT_GAP` where the log no longer reaches back to the cursor; omitted, it skips. */
+  gap?: GapMode | undefined;
   signal?: AbortSignal | undefined;
 }
 

@@ -1,16 +1,18 @@
 import { Injectable } from '@nestjs/common';
 import { formatEventId, isTerminalStatus } from '@taskbridge/protocol';
+import { MetricsSink } from '../observability/metrics-sink.js';
 import { EventStore } from '../stores/event.store.js';
 import type { TaskRecord } from '../stores/records.js';
 import { TaskRegistry } from '../stores/task-registry.js';
 import { EventFrame } from '../streams/event-frame.js';
 import { PollWait } from '../streams/poll-wait.js';
-import { assertCursor } from '../streams/stream-cursor.js';
+import { startAfter } from '../streams/stream-cursor.js';
 import { StreamDrain } from '../streams/stream-drain.js';
 import { StreamTicker } from '../streams/stream-ticker.js';
 import { TaskTails } from '../streams/task-tails.js';
 import { taskNotFound } from '../taskbridge.errors.js';
 import type { PollEventsQuery, PollEventsResult } from './commands.js';
+import { EventGapService } from './event-gap.service.js';
 
 /** Reads a task's events for clients that ask again and again; no ownership is checked here. */
 @Injectable()
@@ -21,18 +23,23 @@ export class TaskPollingService {
     private readonly tails: TaskTails,
     private readonly ticker: StreamTicker,
     private readonly drain: StreamDrain,
+    private readonly gaps: EventGapService,
+    private readonly metrics: MetricsSink,
   ) {}
 
   /**
    * The events after the cursor, at once when there are any; otherwise the first ones to come within `waitTimeoutMs`,
    * or none. Never waits when the task has ended, and no longer than until `signal` aborts. Rejects with
-   * `TASK_NOT_FOUND`, `INVALID_CURSOR` past the end of the log, `EVENT_GAP` before what is stored, and with
-   * `SERVICE_UNAVAILABLE` instead of waiting while the process shuts down.
+   * `TASK_NOT_FOUND`, also when the task is deleted meanwhile, `INVALID_CURSOR` past the end of the log, with
+   * `gap: 'error'` `EVENT_GAP` before what is stored, and with `SERVICE_UNAVAILABLE` instead of waiting while the process
+   * shuts down.
    */
   async poll(query: PollEventsQuery): Promise<PollEventsResult> {
     const task = await this.registry.getTask(query.taskId);
     if (!task) throw taskNotFound(query.taskId);
-    assertCursor(task, query.afterSeq);
+    const { isGap } = startAfter(task, query.afterSeq);
+    if (isGap) this.metrics.count('taskbridge_stream_gaps_total', 1, POLL);
+    if (isGap && query.gap) throw await this.gaps.refusal(query.taskId);
     if (task.lastSeq > query.afterSeq) return this.read(query);
     if (isTerminalStatus(task.status) || query.waitTimeoutMs <= 0) return resultOf(query, [], false);
     return this.waitForMore(task, query);
@@ -46,6 +53,7 @@ export class TaskPollingService {
     this.drain.add(wait);
     try {
       await wait.until(query.signal);
+      if (tail.isGone) throw taskNotFound(task.taskId);
       const batch = tail.next(query.afterSeq, query.maxEvents);
       return resultOf(query, batch?.frames ?? [], (batch?.toSeq ?? tail.lastSeq) < tail.lastSeq);
     } finally {
@@ -58,10 +66,16 @@ export class TaskPollingService {
   /** One more row than asked for tells whether more exist. */
   private async read(query: PollEventsQuery): Promise<PollEventsResult> {
     const rows = await this.events.listAfter(query.taskId, query.afterSeq, query.maxEvents + 1);
+    const next = rows[0]?.seq;
+    // The task had more when it was looked at.
+    if (next === undefined && !(await this.registry.getTask(query.taskId))) throw taskNotFound(query.taskId);
+    if (query.gap && next !== query.afterSeq + 1) throw await this.gaps.refusal(query.taskId);
     const frames = rows.slice(0, query.maxEvents).map((row) => new EventFrame(row));
     return resultOf(query, frames, rows.length > query.maxEvents);
   }
 }
+
+const POLL = { transport: 'poll' } as const;
 
 function resultOf(query: PollEventsQuery, frames: readonly EventFrame[], hasMore: boolean): PollEventsResult {
   const lastSeq = frames.at(-1)?.seq ?? query.afterSeq;

@@ -51,6 +51,8 @@ export class TaskQueryService {
   async snapshot(taskId: string): Promise<TaskSnapshot> {
     const state = await this.registry.snapshot((manager) => this.readState(taskId, manager));
     const recent = await this.recentEvents(state.task);
+    // The newest event outlives any trimming, so the task was deleted since.
+    if (state.task.lastSeq > 0 && recent.at(-1)?.seq !== state.task.lastSeq) throw taskNotFound(taskId);
     return { ...state.view, ...outcomeOf(state.task, recent), progress: latestProgress(recent) };
   }
 

@@ -10,6 +10,7 @@ import { PeriodicJob } from './periodic-job.js';
 import { TaskCancellationReconciliationService } from './task-cancellation-reconciliation.service.js';
 import { TaskDeadlineService } from './task-deadline.service.js';
 import { TaskResumeReconciliationService } from './task-resume-reconciliation.service.js';
+import { TaskRetentionService } from './task-retention.service.js';
 import { TaskSubmissionReconciliationService } from './task-submission-reconciliation.service.js';
 
 const STAGED_ATTACHMENT_MAX_AGE_MS = 3_600_000;
@@ -20,13 +21,15 @@ const EARLY_ROUND_PAUSE_MS = 50;
 
 /**
  * The one loop of this process that brings forward what stayed behind: hand-offs, expiries, deadlines, dead processes'
- * tasks. Every instance runs it; the database decides who takes what. With `reconciliation.enabled: false` it does
+ * tasks; and, now and then, removes what is old. Every instance runs it; the database decides who takes what. With `reconciliation.enabled: false` it does
  * nothing by itself, and the host calls `runRound`.
  */
 @Injectable()
 export class TaskScheduler implements OnApplicationBootstrap {
   private readonly handoffs: readonly PeriodicJob[];
   private readonly jobs: readonly PeriodicJob[];
+  private readonly retention: PeriodicJob;
+  private readonly stopping = new AbortController();
   private timer: NodeJS.Timeout | undefined;
   private earlyTimer: NodeJS.Timeout | undefined;
   private unsubscribe: (() => void) | undefined;
@@ -41,6 +44,7 @@ export class TaskScheduler implements OnApplicationBootstrap {
     cancellations: TaskCancellationReconciliationService,
     deadlines: TaskDeadlineService,
     attachments: AttachmentStore,
+    retention: TaskRetentionService,
     @Optional() executor?: TaskExecutor,
   ) {
     const { batchSize } = settings.reconciliation;
@@ -62,6 +66,15 @@ export class TaskScheduler implements OnApplicationBootstrap {
         STAGED_ATTACHMENT_SWEEP_MS,
       ),
     ];
+    this.retention = new PeriodicJob({
+      name: 'Retention',
+      work: async () => {
+        await retention.run({ signal: this.stopping.signal });
+        return 0;
+      },
+      batchSize: Infinity,
+      everyMs: settings.retention.intervalMs,
+    });
   }
 
   onApplicationBootstrap(): void {
@@ -74,7 +87,10 @@ export class TaskScheduler implements OnApplicationBootstrap {
     this.scheduleRound();
   }
 
-  /** Starts every kind that is due and resolves when all have ended; one that fails does not stop the others. */
+  /**
+   * Starts every kind that is due and resolves when all have ended; one that fails does not stop the others. Retention
+   * is not among them, because it may take long: a host with a scheduler of its own calls `TaskRetentionService.run`.
+   */
   async runRound(): Promise<void> {
     await Promise.all(this.jobs.map((job) => job.runIfDue()));
   }
@@ -85,10 +101,11 @@ export class TaskScheduler implements OnApplicationBootstrap {
    */
   async stop(): Promise<void> {
     this.stopped = true;
+    this.stopping.abort();
     this.unsubscribe?.();
     clearTimeout(this.timer);
     clearTimeout(this.earlyTimer);
-    const ended = Promise.all(this.jobs.map((job) => job.stop()));
+    const ended = Promise.all([...this.jobs, this.retention].map((job) => job.stop()));
     await Promise.race([ended, sleep(STOP_LIMIT_MS, undefined, { ref: false })]);
   }
 
@@ -100,6 +117,7 @@ export class TaskScheduler implements OnApplicationBootstrap {
       this.metrics.gauge('taskbridge_scheduler_lag_seconds', (performance.now() - dueAt) / 1_000);
       // Not awaited: a kind that hangs in a host's code must not hold up the next round of the others.
       void this.runRound();
+      if (this.settings.retention.enabled) void this.retention.runIfDue();
       this.scheduleRound();
     }, pauseMs);
   }

@@ -1,5 +1,5 @@
 import { Inject, Injectable, Logger } from '@nestjs/common';
-import { formatEventId } from '@taskbridge/protocol';
+import { formatEventId, parseCursor } from '@taskbridge/protocol';
 import { MetricsSink } from '../observability/metrics-sink.js';
 import {
   type StreamCloseReason,
@@ -10,14 +10,20 @@ import {
 import type { TaskRecord } from '../stores/records.js';
 import type { FollowerSink } from '../streams/follower-sink.js';
 import type { FrameBatch } from '../streams/frame-batch.js';
-import { cursorSeq, isAtEnd } from '../streams/stream-cursor.js';
+import { isAtEnd, startAtCursor, type StreamStart } from '../streams/stream-cursor.js';
 import { StreamDrain } from '../streams/stream-drain.js';
-import { type FollowerLimits, type FollowerObserver, StreamFollower } from '../streams/stream-follower.js';
+import {
+  type FollowerGap,
+  type FollowerLimits,
+  type FollowerObserver,
+  StreamFollower,
+} from '../streams/stream-follower.js';
 import { StreamTicker } from '../streams/stream-ticker.js';
 import { TaskTails } from '../streams/task-tails.js';
-import { messageOf } from '../taskbridge.errors.js';
+import { isTaskBridgeError, messageOf } from '../taskbridge.errors.js';
 import type { TaskBridgeSettings } from '../taskbridge.options.js';
 import { TASKBRIDGE_SETTINGS } from '../taskbridge.tokens.js';
+import { EventGapService, type TaskGap } from './event-gap.service.js';
 
 /** Shared objects, because metrics are reported per write. */
 const LABELS = {
@@ -42,6 +48,7 @@ export class WebSocketSubscriptionService implements FollowerObserver {
     private readonly tails: TaskTails,
     private readonly ticker: StreamTicker,
     private readonly drain: StreamDrain,
+    private readonly gaps: EventGapService,
     private readonly metrics: MetricsSink,
     private readonly diagnostics: TransportDiagnosticsSink,
     @Inject(TASKBRIDGE_SETTINGS) settings: TaskBridgeSettings,
@@ -60,13 +67,20 @@ export class WebSocketSubscriptionService implements FollowerObserver {
   }
 
   /**
-   * Where a new stream starts. Throws `INVALID_CURSOR` for a malformed cursor or one past the end of the log,
-   * `EVENT_GAP` for one before what is stored, and `SERVICE_UNAVAILABLE` while the process drains, in this order.
+   * Where a new stream starts. Throws `INVALID_CURSOR` for a malformed cursor or one past the end of the log, and
+   * `SERVICE_UNAVAILABLE` while the process drains, in this order. A cursor before what is stored is a gap: it is for
+   * the transport to tell its reader, if that asked for it.
    */
-  startOf(task: TaskRecord, cursor: unknown): number {
-    const seq = cursorSeq(task, cursor);
+  startOf(task: TaskRecord, cursor: unknown, transport: StreamTransport): StreamStart {
+    const start = startAtCursor(task, cursor);
     this.drain.assertOpen();
-    return seq;
+    if (start.isGap) this.countGap(transport, task, parseCursor(cursor) ?? 0);
+    return start;
+  }
+
+  /** What to tell a reader whose start is a gap and that asked for it. Rejects with `TASK_NOT_FOUND`. */
+  gapOf(taskId: string): Promise<TaskGap> {
+    return this.gaps.describe(taskId);
   }
 
   /**
@@ -87,6 +101,19 @@ export class WebSocketSubscriptionService implements FollowerObserver {
     this.report({ kind: 'replay_start', transport: sink.transport, taskId: task.taskId, afterSeq });
     follower.pump();
     return follower;
+  }
+
+  async gapAfter({ tail: { taskId }, seq, sink }: StreamFollower): Promise<FollowerGap | undefined> {
+    try {
+      const gap = sink.gap
+        ? await this.gaps.describe(taskId)
+        : { retainedFromSeq: await this.gaps.retainedFrom(taskId) };
+      if (gap.retainedFromSeq > seq + 1) this.countGap(sink.transport, { taskId, ...gap }, seq);
+      return gap;
+    } catch (error) {
+      if (isTaskBridgeError(error) && error.code === 'TASK_NOT_FOUND') return undefined;
+      throw error;
+    }
   }
 
   delivered({ tail, sink: { transport } }: StreamFollower, { fromSeq, toSeq, frames }: FrameBatch): void {
@@ -121,6 +148,15 @@ export class WebSocketSubscriptionService implements FollowerObserver {
       taskId: tail.taskId,
       eventId: formatEventId(seq),
     });
+  }
+
+  private countGap(
+    transport: StreamTransport,
+    { taskId, retainedFromSeq }: Pick<TaskRecord, 'taskId' | 'retainedFromSeq'>,
+    afterSeq: number,
+  ): void {
+    this.metrics.count('taskbridge_stream_gaps_total', 1, LABELS[transport]);
+    this.report({ kind: 'gap', transport, taskId, afterSeq, retainedFromSeq });
   }
 
   private countOpen(transport: StreamTransport, change: 1 | -1): void {

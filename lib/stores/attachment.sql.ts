@@ -8,6 +8,9 @@ export interface AttachmentSql {
   readonly bind: string;
   readonly discard: string;
   readonly discardStaged: string;
+  readonly countOf: string;
+  readonly removeChunksOf: string;
+  readonly removeOf: string;
   readonly list: string;
   readonly readChunk: string;
 }
@@ -55,6 +58,20 @@ with gone as (
   delete from ${t.attachmentChunks} c using gone where c.attachment_id = gone.attachment_id
 )
 select count(*) from gone`,
+    countOf: `select count(*) from ${t.attachments} a where a.task_id = any ($1::uuid[])`,
+    // At most $2 chunks of the files of tasks.
+    removeChunksOf: `
+with part as materialized (
+  select c.attachment_id, c.chunk_no
+  from ${t.attachments} a join ${t.attachmentChunks} c on c.attachment_id = a.attachment_id
+  where a.task_id = any ($1::uuid[])
+  order by c.attachment_id, c.chunk_no limit $2 for update of c
+)
+delete from ${t.attachmentChunks} c using part where c.attachment_id = part.attachment_id and c.chunk_no = part.chunk_no`,
+    // Only once their content is gone, which would be out of reach otherwise.
+    removeOf: `
+delete from ${t.attachments} a where a.task_id = any ($1::uuid[])
+  and not exists (select from ${t.attachmentChunks} c where c.attachment_id = a.attachment_id)`,
     list: `select ${COLUMNS} from ${t.attachments} a where a.task_id = $1 order by a.position, a.attachment_id`,
     // As hex, whatever the session's bytea_output.
     readChunk: `select encode(c.data, 'hex') from ${t.attachmentChunks} c where c.attachment_id = $1 and c.chunk_no = $2`,

@@ -25,6 +25,13 @@ export abstract class AttachmentStore {
   abstract list(taskId: string, options?: StoreOptions): Promise<AttachmentRecord[]>;
   /** The bytes in order; destroyed with an error when the attachment is gone. */
   abstract open(attachment: AttachmentRecord): Readable;
+  /** How many files these tasks have, for the preview of a deletion. */
+  abstract countOf(taskIds: readonly string[]): Promise<number>;
+  /**
+   * Removes every file of ended tasks that are about to be deleted, in steps that leave room for others. Idempotent:
+   * several processes may call it for the same tasks. Returns how many files it removed.
+   */
+  abstract removeOf(taskIds: readonly string[]): Promise<number>;
   /** Removes staged files older than `olderThanMs`; returns the count. */
   abstract discardStaged(olderThanMs: number): Promise<number>;
 }

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import { Readable } from 'node:stream';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { Inject, Injectable, Logger } from '@nestjs/common';
 import type { DataSource } from 'typeorm';
 import { v7 as uuidv7, validate as isUuid } from 'uuid';
@@ -13,6 +14,9 @@ import type { AttachmentRecord } from './records.js';
 import { tableNames } from './table-names.js';
 
 const CHUNK_BYTES = 256 * 1024;
+/** Chunks that one statement removes, 4 MiB: each is over a hundred rows of the out-of-line storage. */
+const CHUNKS_PER_STEP = 16;
+const STEP_PAUSE_MS = 20;
 
 /**
  * Attachments as chunks in Postgres. An upload holds no connection between its chunks and at most one chunk in memory;
@@ -66,6 +70,18 @@ export class PostgresAttachmentStore extends AttachmentStore {
 
   open(attachment: AttachmentRecord): Readable {
     return Readable.from(this.readChunks(attachment), { objectMode: false, highWaterMark: CHUNK_BYTES });
+  }
+
+  async countOf(taskIds: readonly string[]): Promise<number> {
+    const [row] = await rawRows(this.dataSource, this.sql.countOf, [taskIds]);
+    return Number(row?.[0] ?? 0);
+  }
+
+  async removeOf(taskIds: readonly string[]): Promise<number> {
+    while ((await rawCount(this.dataSource, this.sql.removeChunksOf, [taskIds, CHUNKS_PER_STEP])) > 0) {
+      await sleep(STEP_PAUSE_MS);
+    }
+    return rawCount(this.dataSource, this.sql.removeOf, [taskIds]);
   }
 
   async discardStaged(olderThanMs: number): Promise<number> {

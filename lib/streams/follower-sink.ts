@@ -1,3 +1,4 @@
+import type { EventGap, GapMode } from '@taskbridge/protocol';
 import type { StreamCloseReason, StreamTransport } from '../observability/transport-diagnostics.js';
 import type { FrameBatch } from './frame-batch.js';
 
@@ -17,6 +18,8 @@ export interface SinkOwner {
  */
 export abstract class FollowerSink {
   abstract readonly transport: StreamTransport;
+  /** Whether the peer wants to be told of events that are no longer stored. */
+  abstract readonly gap: GapMode | undefined;
   private owner: SinkOwner | undefined;
 
   /** Called by the follower before its first write. */
@@ -27,6 +30,8 @@ export abstract class FollowerSink {
   abstract write(batch: FrameBatch): void;
   /** Idle for the heartbeat interval; `seq` is the cursor of the stream. */
   abstract heartbeat(seq: number): void;
+  /** The stream goes on with `retainedFromEventId`; a transport that cannot say so ends it. Only called where `gap` is set. */
+  abstract announce(gap: EventGap): void;
   /** Nothing more will be written. Not called when the peer is gone. */
   abstract end(reason: StreamCloseReason): void;
 
@@ -42,5 +47,9 @@ export abstract class FollowerSink {
 
   protected written(): void {
     this.owner?.written();
+  }
+
+  protected close(reason: StreamCloseReason): void {
+    this.owner?.close(reason);
   }
 }

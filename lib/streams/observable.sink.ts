@@ -1,7 +1,8 @@
-import type { TaskEvent } from '@taskbridge/protocol';
+import type { EventGap, GapMode, TaskEvent } from '@taskbridge/protocol';
 import type { Subscriber } from 'rxjs';
 import type { StreamCloseReason } from '../observability/transport-diagnostics.js';
-import { TaskBridgeError } from '../taskbridge.errors.js';
+import { gapError } from '../services/event-gap.service.js';
+import { TaskBridgeError, taskNotFound } from '../taskbridge.errors.js';
 import { FollowerSink } from './follower-sink.js';
 import type { FrameBatch } from './frame-batch.js';
 import { type Drainable, drainingError } from './stream-drain.js';
@@ -10,7 +11,11 @@ import { type Drainable, drainingError } from './stream-drain.js';
 export class ObservableSink extends FollowerSink implements Drainable {
   readonly transport = 'observable';
 
-  constructor(private readonly subscriber: Subscriber<TaskEvent>) {
+  constructor(
+    private readonly taskId: string,
+    private readonly subscriber: Subscriber<TaskEvent>,
+    readonly gap: GapMode | undefined,
+  ) {
     super();
   }
 
@@ -26,10 +31,15 @@ export class ObservableSink extends FollowerSink implements Drainable {
     this.written();
   }
 
+  announce(gap: EventGap): void {
+    this.subscriber.error(gapError(gap));
+  }
+
   end(reason: StreamCloseReason): void {
     if (reason === 'terminal') this.subscriber.complete();
     else if (reason === 'shutdown') this.subscriber.error(drainingError());
-    else this.subscriber.error(new TaskBridgeError('EVENT_GAP', 'Events after the cursor are no longer stored'));
+    else if (reason === 'deleted') this.subscriber.error(taskNotFound(this.taskId));
+    else this.subscriber.error(new TaskBridgeError('INTERNAL_ERROR', `The log of task ${this.taskId} has a hole`));
   }
 
   terminate(): void {

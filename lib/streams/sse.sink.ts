@@ -1,10 +1,13 @@
-import { formatEventId } from '@taskbridge/protocol';
+import { formatEventId, type GapMode } from '@taskbridge/protocol';
 import type { ServerResponse } from 'node:http';
 import type { StreamCloseReason } from '../observability/transport-diagnostics.js';
 import type { SseStreamSettings } from '../taskbridge.options.js';
 import { FollowerSink } from './follower-sink.js';
 import type { FrameBatch } from './frame-batch.js';
 import type { Drainable, StreamDrain } from './stream-drain.js';
+
+/** After these the response completes; a client that asks again gets the answer that explains it. */
+const ENDS: readonly StreamCloseReason[] = ['terminal', 'shutdown', 'gap', 'deleted'];
 
 /** Writes one SSE stream to a response whose headers are out already. */
 export class SseSink extends FollowerSink implements Drainable {
@@ -18,6 +21,7 @@ export class SseSink extends FollowerSink implements Drainable {
     private readonly response: ServerResponse,
     private readonly settings: SseStreamSettings,
     private readonly drain: StreamDrain,
+    readonly gap: GapMode | undefined,
   ) {
     super();
     drain.add(this);
@@ -37,8 +41,13 @@ export class SseSink extends FollowerSink implements Drainable {
     else this.response.write(beat, this.flushed);
   }
 
+  /** The status is out already. The client comes back with its cursor and is answered 410. */
+  announce(): void {
+    this.close('gap');
+  }
+
   end(reason: StreamCloseReason): void {
-    if (reason === 'terminal' || reason === 'shutdown') this.response.end();
+    if (ENDS.includes(reason)) this.response.end();
     else this.terminate();
   }
 

@@ -5,16 +5,23 @@ import { TaskBridgeError } from '../taskbridge.errors.js';
 /** The log as the caller has read it: how far it goes, how far back, and whether it is finished. */
 export type LogBounds = Pick<TaskRecord, 'taskId' | 'lastSeq' | 'retainedFromSeq' | 'status'>;
 
-/** Reads a client's cursor for this log; throws like `assertCursor`, and `INVALID_CURSOR` for anything malformed. */
-export function cursorSeq(task: LogBounds, cursor: unknown): number {
-  const seq = parseCursor(cursor);
-  if (seq === null) throw new TaskBridgeError('INVALID_CURSOR', 'The cursor is not an event id');
-  assertCursor(task, seq);
-  return seq;
+/** Where a reader starts. */
+export interface StreamStart {
+  /** The reader's cursor, or the one before the oldest stored event where that is later. */
+  afterSeq: number;
+  /** Events after the reader's own cursor are no longer stored. */
+  isGap: boolean;
 }
 
-/** Throws `INVALID_CURSOR` past the end of the log, `EVENT_GAP` where events after the cursor are no longer stored. */
-export function assertCursor(task: LogBounds, seq: number): void {
+/** Reads a client's cursor for this log; throws like `startAfter`, and `INVALID_CURSOR` for anything malformed. */
+export function startAtCursor(task: LogBounds, cursor: unknown): StreamStart {
+  const seq = parseCursor(cursor);
+  if (seq === null) throw new TaskBridgeError('INVALID_CURSOR', 'The cursor is not an event id');
+  return startAfter(task, seq);
+}
+
+/** Where a reader that has had the events up to `seq` goes on; throws `INVALID_CURSOR` past the end of the log. */
+export function startAfter(task: LogBounds, seq: number): StreamStart {
   if (!Number.isSafeInteger(seq) || seq < 0) {
     throw new TaskBridgeError('INVALID_CURSOR', 'The cursor is not an event id');
   }
@@ -23,11 +30,7 @@ export function assertCursor(task: LogBounds, seq: number): void {
       details: { lastEventId: formatEventId(task.lastSeq) },
     });
   }
-  if (seq + 1 < task.retainedFromSeq) {
-    throw new TaskBridgeError('EVENT_GAP', 'Events after the cursor are no longer stored: start from a snapshot', {
-      details: { oldestEventId: formatEventId(task.retainedFromSeq) },
-    });
-  }
+  return { afterSeq: Math.max(seq, task.retainedFromSeq - 1), isGap: seq + 1 < task.retainedFromSeq };
 }
 
 /** Nothing will ever follow this cursor. */

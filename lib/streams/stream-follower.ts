@@ -1,5 +1,6 @@
 import type { Subscription } from 'rxjs';
 import type { StreamCloseReason } from '../observability/transport-diagnostics.js';
+import type { TaskGap } from '../services/event-gap.service.js';
 import type { FollowerSink, SinkOwner } from './follower-sink.js';
 import type { FrameBatch } from './frame-batch.js';
 import type { Ticking } from './stream-ticker.js';
@@ -12,8 +13,13 @@ export interface FollowerLimits {
   stallTimeoutMs: number;
 }
 
+/** What is missing after a follower's cursor: only the start of what is left, or everything its peer wants to know. */
+export type FollowerGap = Pick<TaskGap, 'retainedFromSeq'> | TaskGap;
+
 /** Told what a follower does; the service behind it measures and cleans up. */
 export interface FollowerObserver {
+  /** The log does not go on at the follower's cursor. `undefined`: the task is gone. */
+  gapAfter(follower: StreamFollower): Promise<FollowerGap | undefined>;
   delivered(follower: StreamFollower, batch: FrameBatch): void;
   beat(follower: StreamFollower): void;
   closed(follower: StreamFollower, reason: StreamCloseReason): void;
@@ -101,6 +107,7 @@ export class StreamFollower implements Ticking, SinkOwner {
     const batch = this.replayed.shift() ?? this.tail.next(this.cursor, this.limits.liveBatchSize);
     if (batch) this.send(batch);
     else if (this.cursor < this.tail.lastSeq) void this.replay();
+    else if (this.tail.isGone) this.close('deleted');
     else return false;
     return true;
   }
@@ -117,7 +124,9 @@ export class StreamFollower implements Ticking, SinkOwner {
   private async replay(): Promise<void> {
     this.state = 'reading';
     try {
-      this.take(await this.tail.page(this.cursor, this.limits.replayBatchSize));
+      const batches = await this.tail.page(this.cursor, this.limits.replayBatchSize);
+      if (batches[0]?.fromSeq === this.cursor + 1) this.take(batches);
+      else this.cross(await this.observer.gapAfter(this));
     } catch (error) {
       this.retryAtMs = performance.now() + READ_RETRY_MS;
       this.observer.readFailed(this, error);
@@ -126,11 +135,26 @@ export class StreamFollower implements Ticking, SinkOwner {
 
   private take(batches: readonly FrameBatch[]): void {
     if (this.state !== 'reading') return;
-    const first = batches[0];
-    if (!first || first.fromSeq !== this.cursor + 1) return this.close('error');
     this.state = 'idle';
     this.replayed = [...batches];
     this.pump();
+  }
+
+  /** Goes on with the oldest event that is left; a hole that retention did not make is never skipped. */
+  private cross(gap: FollowerGap | undefined): void {
+    if (this.state !== 'reading') return;
+    if (!gap) return this.close('deleted');
+    if (gap.retainedFromSeq <= this.cursor + 1) return this.close('error');
+    this.cursor = gap.retainedFromSeq - 1;
+    this.state = 'idle';
+    if ('snapshot' in gap) this.announce(gap);
+    this.pump();
+  }
+
+  private announce(gap: TaskGap): void {
+    this.state = 'writing';
+    this.writtenAtMs = performance.now();
+    this.sink.announce(gap);
   }
 
   private retry(): void {

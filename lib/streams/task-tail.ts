@@ -34,6 +34,7 @@ export class TaskTail {
   private pulling = false;
   private pullAgain = false;
   private ended = false;
+  private gone = false;
 
   constructor(
     readonly taskId: string,
@@ -56,6 +57,17 @@ export class TaskTail {
   /** The terminal event is known here: nothing will follow. */
   get isEnded(): boolean {
     return this.ended;
+  }
+
+  /** The task was deleted: nothing will follow, and what memory does not hold cannot be read any more. */
+  get isGone(): boolean {
+    return this.gone;
+  }
+
+  /** The database does not know the task any more; everybody who waits looks again. */
+  markGone(): void {
+    this.gone = true;
+    this.subject.next([]);
   }
 
   /** Takes freshly committed events; those already known are skipped, a gap is read from the log. */

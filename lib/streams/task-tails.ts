@@ -138,7 +138,7 @@ export class TaskTails implements Ticking {
     this.polling = true;
     this.nextPollAtMs = nowMs + this.pollIntervalMs();
     try {
-      const open = [...this.tails.values()].filter((tail) => !tail.isEnded);
+      const open = [...this.tails.values()].filter((tail) => !tail.isEnded && !tail.isGone);
       for (let start = 0; start < open.length; start += IDS_PER_POLL) {
         await this.pollSome(open.slice(start, start + IDS_PER_POLL));
       }
@@ -152,6 +152,8 @@ export class TaskTails implements Ticking {
   private async pollSome(tails: readonly TaskTail[]): Promise<void> {
     const seqs = await this.events.lastSeqs(tails.map((tail) => tail.taskId));
     const behind = tails.filter((tail) => (seqs.get(tail.taskId) ?? 0) > tail.lastSeq);
+    // Their tasks were there when the tails were opened, so these were deleted.
+    for (const tail of tails) if (!seqs.has(tail.taskId)) tail.markGone();
     if (behind.length > 0) this.metrics.count('taskbridge_wakeups_total', behind.length, POLLED);
     for (const tail of behind) tail.pull();
   }

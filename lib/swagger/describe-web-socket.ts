@@ -10,9 +10,9 @@ export function describeWebSocket(document: OpenAPIObject, path = '/api/v1/tasks
     operationId: 'followOverWebSocket',
     summary: 'Follow the events over a WebSocket',
     description:
-      'After the upgrade the client sends {"action": "subscribe", "taskId", "lastEventId"?}; the server answers ' +
-      'SUBSCRIPTION_CONFIRMED, then every newer event as a TaskEvent, and HEARTBEAT when idle. It closes 1000 after ' +
-      'the terminal event and 1008 for a refusal.',
+      'After the upgrade the client sends {"action": "subscribe", "taskId", "lastEventId"?, "gap"?}; the server answers ' +
+      'SUBSCRIPTION_CONFIRMED, then every newer event as a TaskEvent, and HEARTBEAT when idle. With "gap": "error" a GAP ' +
+      'frame says where events are no longer stored. It closes 1000 after the terminal event and 1008 for a refusal.',
     'x-taskbridge-transport': 'websocket',
     responses: {
       101: { description: 'Switching Protocols' },

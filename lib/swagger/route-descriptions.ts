@@ -38,6 +38,13 @@ export interface RouteDescription {
   refusals: number[];
 }
 
+const GAP: ApiQueryOptions = {
+  name: 'gap',
+  required: false,
+  schema: { type: 'string', enum: ['error'] },
+  description:
+    'Answers 410 where events after the cursor are no longer stored; absent: goes on with the oldest stored one.',
+};
 const CURSOR = { schema: EVENT_ID, required: false } as const;
 
 /** What each handler of the library's controllers does, by its name. */
@@ -94,21 +101,22 @@ export const ROUTES: Readonly<Record<string, RouteDescription>> = {
         schema: { type: 'integer', minimum: 0, maximum: 60_000, default: 25_000 },
       },
       { name: 'maxEvents', required: false, schema: { type: 'integer', minimum: 1, maximum: 500, default: 100 } },
+      GAP,
     ],
     answers: { 200: { description: 'Events newer than the cursor, in order', model: PollEventsResponse } },
-    refusals: [400, 401, 403, 404, 422, 503],
+    refusals: [400, 401, 403, 404, 410, 422, 503],
   },
   stream: {
     tag: 'streaming',
     summary: 'Follow the events as server-sent events',
     description: 'Each frame has an `id:` and a TaskEvent as its `data:`. The response ends after the terminal event.',
-    query: [{ name: 'lastEventId', ...CURSOR, description: 'Resume after this event.' }],
+    query: [{ name: 'lastEventId', ...CURSOR, description: 'Resume after this event.' }, GAP],
     header: { name: 'Last-Event-ID', description: 'Beats the query.' },
     answers: {
       200: { description: 'The stream', contentType: 'text/event-stream' },
       204: { description: 'The cursor is at the terminal event: nothing will follow' },
     },
-    refusals: [400, 401, 404, 503],
+    refusals: [400, 401, 404, 410, 422, 503],
   },
   cancelTask: {
     tag: 'tasks',
@@ -152,6 +160,7 @@ export const REFUSALS: Readonly<Record<number, string>> = {
   403: 'TASK_OWNERSHIP_ERROR, or a refusal by a guard of the host',
   404: "TASK_NOT_FOUND or SUSPENSION_NOT_FOUND: unknown or not the caller's",
   409: 'IDEMPOTENCY_CONFLICT or ACTION_NOT_ALLOWED',
+  410: 'EVENT_GAP; `details` has `retainedFromEventId` and a `snapshot` to go on from',
   413: 'PAYLOAD_TOO_LARGE',
   415: 'UNSUPPORTED_MEDIA_TYPE',
   422: 'REQUEST_VALIDATION_ERROR; `details.fields` lists every offending field',

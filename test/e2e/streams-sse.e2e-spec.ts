@@ -1,9 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { connect } from 'node:net';
-import type { DataSource } from 'typeorm';
 import { v7 as uuidv7 } from 'uuid';
 import type { SseStreamSettings } from '../../lib/taskbridge.options.js';
-import { TASKBRIDGE_DATA_SOURCE } from '../../lib/taskbridge.tokens.js';
 import { openTestDatabase } from '../support/database.js';
 import { eventually } from '../support/eventually.js';
 import { NOTHING_LEFT, StreamApp, withStreamApp } from '../support/stream-app.js';
@@ -131,19 +129,6 @@ describe('the SSE stream of a task', () => {
     const replay = await app.sse(taskId).ended();
     expect([atEnd.status, atEnd.text]).toEqual([204, '']);
     expect(replay.seqs).toEqual([1, 2, 3]);
-  });
-
-  it('answers 410 for a cursor before what retention has left', async () => {
-    const taskId = await app.taskWith(5);
-    const dataSource = app.app.get<DataSource>(TASKBRIDGE_DATA_SOURCE, { strict: false });
-    await dataSource.query('delete from taskbridge_events where task_id = $1 and seq < 4', [taskId]);
-    await dataSource.query('update taskbridge_tasks set retained_from_seq = 4 where task_id = $1', [taskId]);
-    const [before, last] = [app.sse(taskId, { query: 'lastEventId=2' }), app.sse(taskId, { query: 'lastEventId=3' })];
-    await Promise.all([before.ended(), last.received(2)]);
-    await app.complete(taskId);
-    await last.ended();
-    expect([before.status, before.json.code]).toEqual([410, 'EVENT_GAP']);
-    expect(last.seqs).toEqual([4, 5, 6]);
   });
 
   it('answers HEAD without hanging', async () => {

@@ -143,10 +143,10 @@ export class StreamApp {
     return new WebSocketClient(this.webSocketUrl, headers);
   }
 
-  async subscribe(taskId: string, lastEventId?: string | null): Promise<WebSocketClient> {
+  async subscribe(taskId: string, lastEventId?: string | null, more: object = {}): Promise<WebSocketClient> {
     const client = this.webSocket();
     await client.opened;
-    client.send({ action: 'subscribe', taskId, ...(lastEventId !== undefined && { lastEventId }) });
+    client.send({ action: 'subscribe', taskId, ...(lastEventId !== undefined && { lastEventId }), ...more });
     return client;
   }
 

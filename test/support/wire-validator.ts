@@ -21,6 +21,8 @@ export type WireSchema =
   | 'error-envelope'
   | 'websocket-subscription-confirmed'
   | 'websocket-heartbeat'
+  | 'websocket-gap'
+  | 'event-gap'
   | 'sse-heartbeat';
 
 interface OpenApiDocument {

@@ -33,7 +33,7 @@ const nested = (levels: number): Record<string, unknown> => (levels === 1 ? {} :
 const request = (headers: Record<string, string>): FastifyRequest => ({ headers }) as unknown as FastifyRequest;
 
 const poll = (query: unknown): object =>
-  readQuery(PollEventsQueryDto, query, { waitTimeoutMs: asInteger, maxEvents: asInteger });
+  readQuery(PollEventsQueryDto, query, { waitTimeoutMs: asInteger, maxEvents: asInteger, gap: asText });
 const list = (query: unknown): object =>
   readQuery(ListTasksQueryDto, query, { status: asText, taskType: asText, waiting: asBoolean, limit: asInteger });
 

@@ -1,4 +1,5 @@
-import { IsIntegerIn, Optional } from './field-rules.js';
+import type { GapMode } from '@taskbridge/protocol';
+import { IsIntegerIn, IsOneOf, Optional } from './field-rules.js';
 
 /** Query of `GET tasks/:taskId/events`; the cursor `afterEventId` is checked apart, because it has a code of its own. */
 export class PollEventsQueryDto {
@@ -10,4 +11,9 @@ export class PollEventsQueryDto {
   @Optional()
   @IsIntegerIn(1, 500)
   maxEvents?: number;
+
+  /** Refuses with `EVENT_GAP` where the log no longer reaches back to the cursor. */
+  @Optional()
+  @IsOneOf(['error'])
+  gap?: GapMode;
 }
