@@ -11,9 +11,13 @@ export interface TableNames {
   readonly attachmentChunks: string;
 }
 
-/** Unqualified when the DataSource names no schema, so that the connection's `search_path` decides. */
+/** The names in the DataSource's schema. */
 export function tableNames(dataSource: DataSource): TableNames {
-  const schema = schemaOf(dataSource);
+  return tableNamesIn(schemaOf(dataSource));
+}
+
+/** Unqualified without a schema, so that the connection's `search_path` decides. */
+export function tableNamesIn(schema: string | undefined): TableNames {
   const prefix = schema === undefined ? '' : `"${schema.replaceAll('"', '""')}".`;
   const named = (name: string) => `${prefix}"taskbridge_${name}"`;
   return {
