@@ -17,13 +17,24 @@ const swc = (type) => [
 const esmOnly = '(?:cookie|content-disposition)';
 
 const browser = process.env.TASKBRIDGE_BROWSER === '1';
+const faults = process.env.TASKBRIDGE_FAULTS === '1';
 
 export default {
   testEnvironment: 'node',
   roots: ['<rootDir>/test', '<rootDir>/packages'],
   testRegex: '\\.(?:e2e-)?spec\\.ts$',
-  testPathIgnorePatterns: ['/node_modules/', '/dist/', ...(browser ? [] : ['<rootDir>/test/browser/'])],
-  modulePathIgnorePatterns: ['<rootDir>/.data', '<rootDir>/dist', '<rootDir>/dist-sample', '<rootDir>/packages/.*/dist'],
+  testPathIgnorePatterns: [
+    '/node_modules/',
+    '/dist/',
+    ...(browser ? [] : ['<rootDir>/test/browser/']),
+    ...(faults ? [] : ['<rootDir>/test/faults/']),
+  ],
+  modulePathIgnorePatterns: [
+    '<rootDir>/.data',
+    '<rootDir>/dist',
+    '<rootDir>/dist-sample',
+    '<rootDir>/packages/.*/dist',
+  ],
   extensionsToTreatAsEsm: ['.ts'],
   transform: { [`/node_modules/${esmOnly}/.+\\.js$`]: swc('commonjs'), '^.+\\.ts$': swc('es6') },
   transformIgnorePatterns: [`/node_modules/(?!(?:.*/node_modules/)?${esmOnly}/)`],
