@@ -82,10 +82,10 @@ export class AppendDelivery {
   /** Whether the lost statement was applied does not matter: numbers and ids make its repeat a duplicate. */
   private async retryAfterPause(appends: readonly QueuedAppend[], mode: FlushMode, error: unknown): Promise<void> {
     if (this.outageSince === undefined) {
-      this.outageSince = Date.now();
+      this.outageSince = performance.now();
       this.logger.warn({ message: 'Appending failed, trying again', reason: messageOf(error) });
     }
-    const outageMs = Date.now() - this.outageSince;
+    const outageMs = performance.now() - this.outageSince;
     if (outageMs >= (this.isDraining ? DRAIN_OUTAGE_LIMIT_MS : OUTAGE_LIMIT_MS)) return this.giveUp(appends, error);
     await sleep(Math.min(MAX_PAUSE_MS, Math.max(FIRST_PAUSE_MS, outageMs)));
     return this.deliver(appends, mode);

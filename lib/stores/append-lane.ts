@@ -65,7 +65,7 @@ export class AppendLane implements OnModuleDestroy, OnApplicationShutdown {
    * up, with `SERVICE_UNAVAILABLE`, what a database out of reach or a row held by somebody keeps it from writing.
    */
   async drain(): Promise<void> {
-    this.drainingSince ??= Date.now();
+    this.drainingSince ??= performance.now();
     this.delivery.isDraining = true;
     while (!this.isIdle) await new Promise<void>((resolve) => this.idleListeners.push(resolve));
   }
@@ -123,12 +123,12 @@ export class AppendLane implements OnModuleDestroy, OnApplicationShutdown {
   }
 
   private get isParkedDue(): boolean {
-    return this.queue.hasParked && Date.now() >= this.parkedDueAt;
+    return this.queue.hasParked && performance.now() >= this.parkedDueAt;
   }
 
   private async lookAtParked(): Promise<void> {
-    this.parkedDueAt = Date.now() + PARKED_RETRY_MS;
-    if (this.drainingSince !== undefined && Date.now() - this.drainingSince > DRAIN_PARKED_LIMIT_MS) {
+    this.parkedDueAt = performance.now() + PARKED_RETRY_MS;
+    if (this.drainingSince !== undefined && performance.now() - this.drainingSince > DRAIN_PARKED_LIMIT_MS) {
       this.delivery.rejectAll(this.queue.takeParked(), new Error('Another transaction holds the row of the task'));
       return;
     }

@@ -1,3 +1,5 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { jest } from '@jest/globals';
 import { Logger } from '@nestjs/common';
 import { v7 as uuidv7 } from 'uuid';
 import type { AppendCommand } from '../../lib/stores/event.store.js';
@@ -252,6 +254,23 @@ describe('the append lane', () => {
       await runner.release();
       await Promise.all(waiting);
       expect(await seqsOf(held.taskId)).toEqual(upTo(5));
+    });
+
+    it('is seen to be free however the clock of this process jumps meanwhile', async () => {
+      const own = anotherProcess({ append: { lockTimeoutMs: 50 } });
+      const held = await startTask(own);
+      const runner = opened.dataSource.createQueryRunner();
+      await runner.startTransaction();
+      await runner.query(`select 1 from taskbridge_tasks where task_id = $1 for update`, [held.taskId]);
+      const appended = own.events.append(progress(held, 2));
+      // Behind it in the lane: when this is written, the other is parked.
+      await startTask(own);
+      const clock = jest.spyOn(Date, 'now').mockReturnValue(Date.now() - 3_600_000);
+      await runner.rollbackTransaction();
+      await runner.release();
+      const inTime = await Promise.race([appended, sleep(5_000, undefined, { ref: false })]);
+      clock.mockRestore();
+      expect(inTime?.seq).toBe(2);
     });
 
     it('is given up when the lane drains', async () => {
