@@ -186,7 +186,7 @@ export interface RetentionSettings {
   intervalMs: number;
   /** Rows that one statement deletes, about, and tasks that one statement looks at; at most 5 000. @default 2 000 */
   batchSize: number;
-  /** Pause after each statement that deleted something, in ms. @default 50 */
+  /** Pause after each statement that deleted something, in ms. @default 100 */
   pauseMs: number;
 }
 

@@ -117,7 +117,7 @@ function resolveRetention({
     suspensionsOlderThanMs: 30 * DAY_MS,
     intervalMs: 3_600_000,
     batchSize: 2_000,
-    pauseMs: 50,
+    pauseMs: 100,
     ...defined(retention),
     tasks: { olderThanMs: false, ...defined(tasks), byType },
     trim: { olderThanMs: false, keepEvents: 1_000, openTasks: false, ...defined(trim) },

@@ -30,11 +30,6 @@ export class RetentionRun {
   async clear(page: readonly DueTask[], store: TaskRetentionStore): Promise<void> {
     const doomed = page.filter(({ isDoomed }) => isDoomed);
     for (const pack of packs(doomed, this.batchSize)) await this.deleteTasks(pack, store);
-    const asked = page.filter(({ hasOldSuspensions }) => hasOldSuspensions).map(idOf);
-    if (asked.length > 0) {
-      const count = await this.inSteps(() => store.deleteSuspensions(asked, this.batchSize));
-      this.context.tally.add('suspensions', count);
-    }
     const { keepEvents } = this.context.policy.trim;
     for (const { taskId } of page.filter(({ isTooLong }) => isTooLong)) {
       const trimmed = await this.inSteps(() => store.trimFinished(taskId, keepEvents, this.batchSize));
@@ -55,6 +50,14 @@ export class RetentionRun {
     const ageMs = policy.receiptsOlderThanMs;
     if (ageMs === false) return;
     tally.add('receipts', await this.inSteps(() => receipts.deleteExpiredReceipts(ageMs, this.batchSize)));
+  }
+
+  /** Never a question whose answer still has to reach the executor. */
+  async deleteSuspensions(store: TaskRetentionStore): Promise<void> {
+    const { policy, tally } = this.context;
+    const ageMs = policy.suspensionsOlderThanMs;
+    if (ageMs === false) return;
+    tally.add('suspensions', await this.inSteps(() => store.deleteSuspensions(ageMs, this.batchSize)));
   }
 
   /** Files first: once the row is gone, nothing names them. A log too long for one statement goes from its start. */

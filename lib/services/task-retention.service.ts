@@ -74,6 +74,7 @@ export class TaskRetentionService {
       for await (const page of this.open(store, walk, signal)) {
         for (const log of page) await run.trimOpen(log, walk.asOfMs, store);
       }
+      await run.deleteSuspensions(store);
     }
     await run.deleteReceipts();
   }
@@ -81,6 +82,9 @@ export class TaskRetentionService {
   private async count(tally: RetentionTally, signal: AbortSignal | undefined): Promise<void> {
     if (!this.store) return;
     const walk = { asOfMs: await this.store.now(), isCounted: true };
+    const old = await this.store.countOld(this.policy, walk.asOfMs);
+    tally.add('receipts', old.receipts);
+    tally.add('suspensions', old.suspensions);
     for await (const page of this.ended(this.store, walk, signal)) {
       for (const task of page) this.countEnded(task, tally);
       const doomed = page.filter(({ isDoomed }) => isDoomed).map(idOf);

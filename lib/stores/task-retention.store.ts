@@ -15,11 +15,9 @@ export interface DueTask {
   isDoomed: boolean;
   /** Events that are stored now. */
   storedEvents: number;
-  /** It has questions that are old enough to go. */
-  hasOldSuspensions: boolean;
   /** Its log is to be trimmed. */
   isTooLong: boolean;
-  /** Receipts and suspensions that a run would delete; counted only when asked for. */
+  /** Receipts and suspensions that go with it; counted only when asked for. */
   receipts: number;
   suspensions: number;
 }
@@ -85,22 +83,15 @@ export class TaskRetentionStore {
     { asOfMs, isCounted }: WalkOptions,
   ): Promise<RetentionPage<DueTask, DueCursor>> {
     const { tasks, trim, batchSize } = policy;
-    const receiptsAgeMs = orNull(policy.receiptsOlderThanMs);
-    const ages = [...agesOf(policy), ...(isCounted && receiptsAgeMs !== null ? [receiptsAgeMs] : [])];
-    const leastAgeMs = Math.min(...ages);
-    if (!Number.isFinite(leastAgeMs)) return { items: [], next: undefined };
-    const byType = Object.entries(tasks.byType).map(([type, age]) => ({ task_type: type, older_than_ms: orNull(age) }));
+    const ages = [tasks.olderThanMs, trim.olderThanMs, ...Object.values(tasks.byType)].filter((age) => age !== false);
+    if (ages.length === 0) return { items: [], next: undefined };
     const rows = await rawRows(this.dataSource, isCounted ? this.sql.dueCounted : this.sql.due, [
-      asOfMs,
-      leastAgeMs,
-      ...after,
-      batchSize,
-      JSON.stringify(byType),
-      orNull(tasks.olderThanMs),
-      orNull(policy.suspensionsOlderThanMs),
+      ...policyValues(policy, asOfMs),
       orNull(trim.olderThanMs),
       trim.keepEvents,
-      ...(isCounted ? [receiptsAgeMs] : []),
+      Math.min(...ages),
+      ...after,
+      batchSize,
     ]);
     const last = rows.at(-1);
     return { items: rows.map(dueTaskOf), next: last && [Number(last[2]), String(last[0])] };
@@ -118,9 +109,16 @@ export class TaskRetentionStore {
     return { tasks, tasksByType, events: Number(row?.[0]), receipts: Number(row?.[1]), suspensions: Number(row?.[2]) };
   }
 
-  /** Deletes settled questions of these ended tasks whose answers have been delivered; at most `limit`. */
-  deleteSuspensions(taskIds: readonly string[], limit: number): Promise<number> {
-    return rawCount(this.dataSource, this.sql.deleteSuspensions, [taskIds, limit]);
+  /** Deletes settled questions of tasks that ended so long ago, never before the answer's delivery; at most `limit`. */
+  deleteSuspensions(olderThanMs: number, limit: number): Promise<number> {
+    return rawCount(this.dataSource, this.sql.deleteSuspensions, [olderThanMs, limit]);
+  }
+
+  /** Receipts and suspensions that are old enough to go while their tasks stay. */
+  async countOld(policy: RetentionSettings, asOfMs: number): Promise<{ receipts: number; suspensions: number }> {
+    const ages = [orNull(policy.receiptsOlderThanMs), orNull(policy.suspensionsOlderThanMs)];
+    const [row] = await rawRows(this.dataSource, this.sql.countOld, [...policyValues(policy, asOfMs), ...ages]);
+    return { receipts: Number(row?.[0]), suspensions: Number(row?.[1]) };
   }
 
   /** Takes at most `limit` of the oldest events off an ended task's log, never one of the newest `keepEvents`. */
@@ -166,9 +164,10 @@ export class TaskRetentionStore {
   }
 }
 
-function agesOf({ tasks, trim, ...policy }: RetentionSettings): number[] {
-  const ages = [tasks.olderThanMs, ...Object.values(tasks.byType), policy.suspensionsOlderThanMs, trim.olderThanMs];
-  return ages.filter((age) => age !== false);
+/** $1 to $3 of the statements that judge tasks. */
+function policyValues({ tasks }: RetentionSettings, asOfMs: number): unknown[] {
+  const byType = Object.entries(tasks.byType).map(([type, age]) => ({ task_type: type, older_than_ms: orNull(age) }));
+  return [asOfMs, JSON.stringify(byType), orNull(tasks.olderThanMs)];
 }
 
 function orNull(age: number | false): number | null {
@@ -179,11 +178,10 @@ function dueTaskOf(row: RawRow): DueTask {
   return {
     taskId: String(row[0]),
     taskType: String(row[1]),
-    isDoomed: row[4] === true,
-    storedEvents: Number(row[5]),
-    hasOldSuspensions: row[6] === true,
-    isTooLong: row[7] === true,
-    receipts: Number(row[8]),
-    suspensions: Number(row[9]),
+    isDoomed: row[3] === true,
+    storedEvents: Number(row[4]),
+    isTooLong: row[5] === true,
+    receipts: Number(row[6]),
+    suspensions: Number(row[7]),
   };
 }

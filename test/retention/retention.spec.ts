@@ -308,7 +308,7 @@ describe('retention settings', () => {
       trim: { olderThanMs: false, keepEvents: 1_000, openTasks: false },
       intervalMs: HOUR_MS,
       batchSize: 2_000,
-      pauseMs: 50,
+      pauseMs: 100,
     });
   });
 });
