@@ -58,12 +58,7 @@ export class TaskFailedError extends Error {
 
 /** Duck-typed like `isTaskBridgeError`. */
 export function isTaskFailedError(error: unknown): error is TaskFailedError {
-  if (error instanceof TaskFailedError) return true;
-  if (typeof error !== 'object' || error === null || !('name' in error) || error.name !== 'TaskFailedError')
-    return false;
-  return (
-    'code' in error && typeof error.code === 'string' && 'retryable' in error && typeof error.retryable === 'boolean'
-  );
+  return isKind(error, TaskFailedError, ['TaskFailedError']);
 }
 
 /** One offending field of a request, named the way the client wrote it (`input.rows[3]`). */
@@ -86,16 +81,25 @@ export function taskNotFound(taskId: string): TaskBridgeError {
 
 /** Duck-typed, because an error of another realm or of a second copy of the package is not `instanceof`. */
 export function isTaskBridgeError(error: unknown): error is TaskBridgeError {
-  return (
-    typeof error === 'object' &&
-    error !== null &&
-    'code' in error &&
-    'name' in error &&
-    (error instanceof TaskBridgeError || error.name === 'TaskBridgeError' || error.name === 'TaskRejectedError')
-  );
+  return isKind(error, TaskBridgeError, ['TaskBridgeError', 'TaskRejectedError']);
 }
 
-/** The message of anything thrown; never a stack. */
+/** False for whatever cannot even be looked at, such as a hostile proxy. */
+function isKind(error: unknown, kind: new (...args: never[]) => Error, names: readonly string[]): boolean {
+  try {
+    if (error instanceof kind) return true;
+    if (typeof error !== 'object' || error === null || !('name' in error) || !('code' in error)) return false;
+    return names.includes(String(error.name));
+  } catch {
+    return false;
+  }
+}
+
+/** The message of anything thrown; never a stack, and never an error of its own, whatever was thrown. */
 export function messageOf(error: unknown): string {
-  return typeof error === 'object' && error !== null && 'message' in error ? String(error.message) : String(error);
+  try {
+    return typeof error === 'object' && error !== null && 'message' in error ? String(error.message) : String(error);
+  } catch {
+    return 'something without a readable message was thrown';
+  }
 }

@@ -1,6 +1,6 @@
 import type { EntityManager } from 'typeorm';
-import { errorText } from '../services/event-text.js';
-import type { TaskAttempt } from '../services/task-attempt.js';
+import { errorText, eventText } from '../services/event-text.js';
+import type { TaskAttempt, TaskFailure } from '../services/task-attempt.js';
 import type { SuspensionRequest, TaskRecord } from '../stores/records.js';
 import type { PendingResume } from '../stores/suspension.store.js';
 import { isTaskBridgeError, isTaskFailedError, TaskBridgeError } from '../taskbridge.errors.js';
@@ -22,6 +22,7 @@ const FENCED = new Set<string>(['ATTEMPT_SUPERSEDED', 'TASK_ALREADY_TERMINAL', '
 const UNAVAILABLE = new Set<string>(['INTERNAL_ERROR', 'SERVICE_UNAVAILABLE']);
 /** Pause before a task whose run could not be concluded is run again. */
 const UNCONCLUDED_PAUSE_MS = 5_000;
+const MAX_CODE_LENGTH = 128;
 
 /** Writes the end of one run: its terminal event, or the hand-over of its lease. */
 export class RunConclusion {
@@ -41,8 +42,7 @@ export class RunConclusion {
   }
 
   async fail(error: unknown): Promise<RunOutcome> {
-    const { code, retryable } = isTaskFailedError(error) ? error : {};
-    return this.write('failed', () => this.run.attempt.fail({ code, message: errorText(error), retryable }));
+    return this.write('failed', () => this.run.attempt.fail(failureOf(error)));
   }
 
   async cancel(): Promise<RunOutcome> {
@@ -127,6 +127,14 @@ export class RunConclusion {
       'The run keeps waiting, but no question is open and no answer is due',
     );
   }
+}
+
+/** What the log can take, whatever was thrown: an ending that is refused would run the task again for ever. */
+function failureOf(error: unknown): TaskFailure {
+  const message = errorText(error);
+  if (!isTaskFailedError(error)) return { message };
+  const code = typeof error.code === 'string' ? eventText(error.code).slice(0, MAX_CODE_LENGTH) : '';
+  return { message, retryable: error.retryable === true, ...(code !== '' && { code }) };
 }
 
 /** Refused for what the handler reported or returned, not for where the task or the database stands. */

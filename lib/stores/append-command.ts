@@ -131,8 +131,15 @@ function payloadText(command: AppendCommand, maxPayloadBytes: number): string {
 
 /** A run that returns nothing completes with `null`: the wire always has a result. */
 function withResult({ type, payload }: AppendCommand): object {
-  if (type !== 'TASK_COMPLETED' || ('result' in payload && payload.result !== undefined)) return payload;
-  return { ...payload, result: null };
+  if (type !== 'TASK_COMPLETED') return payload;
+  return 'result' in payload && isWritten(payload.result) ? payload : { ...payload, result: null };
+}
+
+/** False for what `JSON.stringify` leaves out of an object. */
+function isWritten(value: unknown): boolean {
+  if (value === undefined || typeof value === 'function' || typeof value === 'symbol') return false;
+  if (typeof value !== 'object' || value === null || !('toJSON' in value)) return true;
+  return storableJson('payload.result', [value]) !== '[null]';
 }
 
 function stringify(field: string, value: unknown): string {

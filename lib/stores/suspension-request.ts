@@ -1,4 +1,5 @@
 import { SUSPENSION_KINDS } from '@taskbridge/protocol';
+import { types } from 'node:util';
 import { v7 as uuidv7 } from 'uuid';
 import { type FieldProblem, isTaskBridgeError, validationError } from '../taskbridge.errors.js';
 import type { AnswerSchemas } from './answer-schemas.js';
@@ -41,7 +42,7 @@ export function checkSuspensionRequests(
   requests.forEach((request, index) => {
     const prefix = requests.length === 1 ? '' : `requests[${index}].`;
     for (const { field, message } of problemsOf(request, schemas)) problems.push({ field: prefix + field, message });
-    if (request.suspendId === undefined) return;
+    if (!isObject(request) || request.suspendId === undefined) return;
     if (seen.has(request.suspendId)) problems.push({ field: `${prefix}suspendId`, message: 'is used twice' });
     seen.add(request.suspendId);
   });
@@ -66,7 +67,9 @@ function withDefaults(request: SuspensionRequest): CheckedRequest {
   };
 }
 
+/** Callers without types send anything: a wrong request must read as such, never as a fault of ours. */
 function problemsOf(request: SuspensionRequest, schemas: AnswerSchemas): FieldProblem[] {
+  if (!isObject(request)) return [{ field: 'request', message: 'must be an object' }];
   const problems: FieldProblem[] = [];
   const check = (field: string, isRight: boolean, message: string): void => {
     if (!isRight) problems.push({ field, message });
@@ -77,12 +80,13 @@ function problemsOf(request: SuspensionRequest, schemas: AnswerSchemas): FieldPr
   check('reasonCode', isText(reasonCode), `must be text of 1 to ${MAX_ID_LENGTH} characters`);
   check('allowedActions', areActions(request.allowedActions), 'must be a list of one or more different action types');
   check('schemaVersion', schemaVersion === undefined || isVersion(schemaVersion), 'must be an integer from 1');
-  check('expiresAt', expiresAt === undefined || !Number.isNaN(expiresAt.getTime()), 'must be a valid date');
+  check('expiresAt', expiresAt === undefined || isDate(expiresAt), 'must be a valid Date');
   check('expiresInMs', expiresInMs === undefined || isDuration(expiresInMs), 'must be a positive number of ms');
   check('expiresInMs', expiresAt === undefined || expiresInMs === undefined, 'must not be given beside expiresAt');
   check('uiHints', uiHints === undefined || isObject(uiHints), 'must be an object');
   check('interaction', interaction === undefined || isObject(interaction), 'must be an object');
-  return [...problems, ...schemaProblems(request, schemas), ...expiryProblems(request, schemas)];
+  if (problems.length > 0) return problems;
+  return [...schemaProblems(request, schemas), ...expiryProblems(request, schemas)];
 }
 
 function schemaProblems({ actionSchemas, allowedActions }: SuspensionRequest, schemas: AnswerSchemas): FieldProblem[] {
@@ -107,6 +111,11 @@ function expiryProblems(request: SuspensionRequest, schemas: AnswerSchemas): Fie
   return problemsThrown(() =>
     schemas.assertAnswer({ actionSchemas: { [action]: schema } }, action, payload ?? null),
   ).map(({ field, message }) => ({ field: `onExpiry.${field}`, message }));
+}
+
+/** By its brand, because a `Date` of another realm is not an instance of ours. */
+function isDate(value: unknown): boolean {
+  return types.isDate(value) && !Number.isNaN(value.getTime());
 }
 
 function problemsThrown(work: () => void): FieldProblem[] {
