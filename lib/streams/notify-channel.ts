@@ -8,6 +8,9 @@ import type { TaskBridgeSettings } from '../taskbridge.options.js';
 /** The schema that unqualified names resolve to. */
 const CURRENT_SCHEMA = 'select current_schema() as name';
 
+/** A server that leaves a statement unanswered for this long is given up, in ms: its connection may be half dead. */
+const ANSWER_TIMEOUT_MS = 10_000;
+
 /** Where the processes of one set of tables meet: a channel named after their schema, on connections of their own. */
 export class NotifyChannel {
   constructor(
@@ -16,7 +19,8 @@ export class NotifyChannel {
   ) {}
 
   createClient(role: string): pg.Client {
-    return createDirectClient(this.dataSource, this.direct, `taskbridge ${role}`);
+    const limits = { query_timeout: ANSWER_TIMEOUT_MS };
+    return createDirectClient(this.dataSource, this.direct, `taskbridge ${role}`, limits);
   }
 
   /** A hash, because a schema's name may be longer than a channel's. */

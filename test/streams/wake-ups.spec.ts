@@ -8,6 +8,7 @@ import { MAX_MESSAGE_BYTES, eventEntry, packMessages, parseNotification } from '
 import { PostgresWakeUps } from '../../lib/streams/postgres-wake-ups.js';
 import { resolveSettings } from '../../lib/taskbridge.settings.js';
 import type { TaskBridgeRuntimeOptions } from '../../lib/taskbridge.options.js';
+import { FaultProxy } from '../faults/support/fault-proxy.js';
 import { openTestDatabase } from '../support/database.js';
 import { eventually } from '../support/eventually.js';
 
@@ -141,6 +142,19 @@ describe('wake-ups over LISTEN/NOTIFY', () => {
     });
     expect([...b.hints, ...b.events.map((heard) => heard.taskId)]).toContain(taskId);
   });
+
+  it('listens in the end also when a connection goes silent before it listens', async () => {
+    const { port } = new URL(String((dataSource.options as { url?: string }).url));
+    const proxy = await FaultProxy.open(() => Number(port));
+    proxy.muteAt = 'listen "';
+    const a = await process({ direct: { host: '127.0.0.1', port: proxy.port } });
+    await eventually(() => a.wakeUps.mode === 'listening', 25_000);
+    const b = await process();
+    b.wakeUps.publishHint('here');
+    await eventually(() => a.hints.length === 1);
+    await a.wakeUps.stop();
+    await proxy.close();
+  }, 60_000);
 
   it('keeps the schemas of one database apart', async () => {
     await dataSource.query('create schema other');

@@ -12,6 +12,8 @@ interface Link {
 export class FaultProxy {
   /** Added to every byte on its way, in either direction, in ms. */
   delayMs = 0;
+  /** The next connection that says this gets no answer any more, and nobody is told. */
+  muteAt: string | undefined;
   private readonly links = new Set<Link>();
   private refusing = false;
   private swallowing = false;
@@ -88,7 +90,12 @@ export class FaultProxy {
     const server = connect(this.targetPort(), '127.0.0.1');
     const link: Link = { client, server, damaged: false };
     this.links.add(link);
-    this.forward(client, server, () => true);
+    this.forward(client, server, (chunk) => {
+      if (this.muteAt === undefined || !chunk.includes(this.muteAt)) return true;
+      this.muteAt = undefined;
+      link.damaged = true;
+      return false;
+    });
     this.forward(server, client, () => {
       link.damaged ||= this.swallowing;
       return !link.damaged;
@@ -96,13 +103,13 @@ export class FaultProxy {
     client.on('close', () => this.links.delete(link));
   }
 
-  private forward(from: Socket, to: Socket, passes: () => boolean): void {
+  private forward(from: Socket, to: Socket, passes: (chunk: Buffer) => boolean): void {
     let before: Promise<void> = Promise.resolve();
     const later = (work: () => void): void => {
       const dueAt = performance.now() + this.delayMs;
       before = before.then(() => this.until(dueAt)).then(work);
     };
-    from.on('data', (chunk) => passes() && later(() => void to.write(chunk)));
+    from.on('data', (chunk) => passes(chunk) && later(() => void to.write(chunk)));
     from.on('error', () => undefined);
     from.on('close', () => later(() => void to.destroy()));
   }
