@@ -21,8 +21,8 @@ const EARLY_ROUND_PAUSE_MS = 50;
 
 /**
  * The one loop of this process that brings forward what stayed behind: hand-offs, expiries, deadlines, dead processes'
- * tasks; and, now and then, removes what is old. Every instance runs it; the database decides who takes what. With `reconciliation.enabled: false` it does
- * nothing by itself, and the host calls `runRound`.
+ * tasks; and now and then it removes what is old. Every instance runs it; the database decides who takes what. With
+ * `reconciliation.enabled: false` it does nothing by itself, and the host calls `runRound`.
  */
 @Injectable()
 export class TaskScheduler implements OnApplicationBootstrap {

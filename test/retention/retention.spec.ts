@@ -1,11 +1,13 @@
 import { afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { Logger } from '@nestjs/common';
+import { verifyTaskBridge } from '@taskbridge/nestjs/verification';
 import { Readable } from 'node:stream';
 import { TaskRetentionStore } from '../../lib/stores/task-retention.store.js';
 import { PostgresAttachmentStore } from '../../lib/stores/postgres-attachment.store.js';
 import { tableNames } from '../../lib/stores/table-names.js';
 import { resolveSettings } from '../../lib/taskbridge.settings.js';
 import { openTestDatabase, type OpenTestDatabase } from '../support/database.js';
+import { eventually } from '../support/eventually.js';
 import { DAY_MS, GONE, HOUR_MS, makeOlder, reported, retentionOf, seedTask, storedRows } from '../support/retention.js';
 import { createTestStores, newTask, type TestStores } from '../support/stores.js';
 
@@ -27,6 +29,8 @@ describe('retention', () => {
   const rows = (taskId?: string) => storedRows(opened.dataSource, taskId);
   const update = (set: string, taskId: string) =>
     opened.dataSource.query(`update ${tableNames(opened.dataSource).tasks} set ${set} where task_id = $1`, [taskId]);
+  const findings = async () =>
+    (await verifyTaskBridge(opened.dataSource, { retainedMs: HOUR_MS })).findings.map(({ code }) => code);
   const seqs = async (taskId: string) => (await stores.events.listAfter(taskId, 0, 10_000)).map(({ seq }) => seq);
   const from = (first: number, last: number) => Array.from({ length: last - first + 1 }, (_, index) => first + index);
 
@@ -76,6 +80,7 @@ describe('retention', () => {
     for (const count of [report.receipts, report.suspensions, report.trimmedLogs]) expect(count).toBeGreaterThan(5);
     expect(await retention.preview()).toEqual(reported({ dryRun: true }));
     expect(await retention.run()).toEqual(reported());
+    expect(await findings()).toEqual([]);
   });
 
   it('leaves open tasks and pending hand-offs alone, however old they are', async () => {
@@ -133,17 +138,19 @@ describe('retention', () => {
     const stopping = new AbortController();
     const running = retentionOf(stores, options).run({ signal: stopping.signal });
     const starts = new Set<number>();
-    while ((await stores.registry.getTask(taskId))?.retainedFromSeq !== 41) {
+    await eventually(async () => {
       const task = await stores.registry.getTask(taskId);
       const stored = await seqs(taskId);
       if (task !== undefined) starts.add(task.retainedFromSeq);
       expect(stored).toEqual(from(stored[0] ?? 0, 100));
-    }
+      return task?.retainedFromSeq === 41;
+    });
     stopping.abort();
     const report = await running;
     expect(report).toMatchObject({ tasks: 0, events: 40 });
     expect([...starts].every((start) => start % 20 === 1)).toBe(true);
     expect(await seqs(taskId)).toEqual(from(41, 100));
+    expect(await findings()).toEqual([]);
     const rest = await retentionOf(stores, { ...options, pauseMs: 0 }).run();
     expect(rest).toMatchObject({ tasks: 1, events: 60, attachments: 0, suspensions: 2, receipts: 1 });
     expect(await rows(taskId)).toEqual(GONE);
