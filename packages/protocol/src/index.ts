@@ -49,6 +49,22 @@ export {
 export { type PayloadProblem } from './object-shape.js';
 export { checkEventEnvelope, checkEventPayload } from './payload-validators.js';
 export {
+  DIAGNOSIS_KINDS,
+  type CancellationReason,
+  type DiagnosisKind,
+  type DiagnosisReason,
+  type DiagnosisReasonOf,
+  type EndedReason,
+  type ExecutorReason,
+  type HandoffReason,
+  type LeaseExpiredReason,
+  type QuestionReason,
+  type QueueReason,
+  type ResumeHandoffReason,
+  type RunReason,
+  type TaskDiagnosis,
+} from './task-diagnosis.js';
+export {
   type ActionReceiptView,
   type AttachmentView,
   type CancellationView,

@@ -26,7 +26,7 @@ const counterparts: Record<string, string> = {
   'websocket-subscription-confirmed': `${openApi}/WebSocketSubscriptionConfirmed`,
   'websocket-heartbeat': `${openApi}/WebSocketHeartbeat`,
 };
-const additions = ['event-gap', 'sse-heartbeat', 'task-list', 'task-snapshot', 'websocket-gap'];
+const additions = ['event-gap', 'sse-heartbeat', 'task-diagnosis', 'task-list', 'task-snapshot', 'websocket-gap'];
 
 const cursors = /(^|\.)(eventId|nextAfterEventId|lastEventId|replayStartedAfterEventId)$/;
 
