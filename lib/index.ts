@@ -69,6 +69,7 @@ export { TaskCancellationReconciliationService } from './services/task-cancellat
 export { TaskCancellationService } from './services/task-cancellation.service.js';
 export { TaskCreationService, type CreateTaskOptions } from './services/task-creation.service.js';
 export { TaskDeadlineService } from './services/task-deadline.service.js';
+export { TaskDiagnosisService } from './services/task-diagnosis.service.js';
 export { TaskPollingService } from './services/task-polling.service.js';
 export { TaskQueryService, type ListTasksQuery } from './services/task-query.service.js';
 export { TaskReporter } from './services/task-reporter.js';

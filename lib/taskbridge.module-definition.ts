@@ -4,6 +4,7 @@ import { getDataSourceToken, TypeOrmModule } from '@nestjs/typeorm';
 import type { DataSource } from 'typeorm';
 import { v4 as uuidv4 } from 'uuid';
 import { createHealthController } from './controllers/health.controller.js';
+import { createTaskDiagnosisController } from './controllers/task-diagnosis.controller.js';
 import { createTaskStreamController } from './controllers/task-stream.controller.js';
 import { createTasksController } from './controllers/tasks.controller.js';
 import { TASKBRIDGE_ENTITIES } from './entities/index.js';
@@ -98,6 +99,7 @@ function controllersOf(options: TaskBridgeStaticOptions): Type[] {
   return [
     // The stream first: its path is longer than `:taskId/events` and must not be taken for one.
     createTaskStreamController(routes, decorators),
+    createTaskDiagnosisController(routes, decorators),
     createTasksController(routes, decorators),
     ...createHealthController(routes, decorators),
   ];

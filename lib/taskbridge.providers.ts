@@ -22,6 +22,7 @@ import { TaskCancellationReconciliationService } from './services/task-cancellat
 import { TaskCancellationService } from './services/task-cancellation.service.js';
 import { TaskCreationService } from './services/task-creation.service.js';
 import { TaskDeadlineService } from './services/task-deadline.service.js';
+import { TaskDiagnosisService } from './services/task-diagnosis.service.js';
 import { TaskPollingService } from './services/task-polling.service.js';
 import { TaskQueryService } from './services/task-query.service.js';
 import { TaskReporter } from './services/task-reporter.js';
@@ -41,6 +42,7 @@ import { PostgresAttachmentStore } from './stores/postgres-attachment.store.js';
 import { SuspensionStore } from './stores/suspension.store.js';
 import { TaskLeaseStore } from './stores/task-lease.store.js';
 import { TaskRegistry } from './stores/task-registry.js';
+import { TaskRunStore } from './stores/task-run.store.js';
 import { TaskRetentionStore } from './stores/task-retention.store.js';
 import { TypeOrmActionReceiptStore } from './stores/typeorm-action-receipt.store.js';
 import { TypeOrmEventStore } from './stores/typeorm-event.store.js';
@@ -63,6 +65,7 @@ export function storeProviders({ stores = {} }: TaskBridgeStaticOptions): Provid
     AppendLane,
     AnswerSchemas,
     TaskLeaseStore,
+    TaskRunStore,
     // A host that keeps the log itself deletes from it itself.
     ...(log === undefined ? [TaskRetentionStore] : []),
     supply(TaskRegistry, log?.registry ?? TypeOrmTaskRegistry),
@@ -98,6 +101,7 @@ export function serviceProviders(options: TaskBridgeStaticOptions): Provider[] {
     TaskCancellationService,
     TaskActionService,
     TaskQueryService,
+    TaskDiagnosisService,
     TaskPollingService,
     EventGapService,
     TaskReporter,
@@ -133,6 +137,7 @@ export function exportedTokens({ execution }: TaskBridgeStaticOptions): (Type | 
     TaskCancellationService,
     TaskActionService,
     TaskQueryService,
+    TaskDiagnosisService,
     TaskPollingService,
     TaskReporter,
     TaskEventStream,

@@ -1,6 +1,7 @@
 import type { Type } from '@nestjs/common';
 import type { ApiQueryOptions } from '@nestjs/swagger';
 import { TASK_STATUSES } from '@taskbridge/protocol';
+import { TaskDiagnosis } from './diagnosis.models.js';
 import { EVENT_ID } from './event.models.js';
 import {
   CancelTaskRequest,
@@ -88,6 +89,13 @@ export const ROUTES: Readonly<Record<string, RouteDescription>> = {
     tag: 'tasks',
     summary: 'Read a task as of its last event',
     answers: { 200: { description: 'The task', model: TaskSnapshot } },
+    refusals: [401, 404],
+  },
+  diagnoseTask: {
+    tag: 'tasks',
+    summary: 'Tell why a task does not go on',
+    description: 'What it waits for: a hand-off and its last error, a run and its lease, a free slot, a person.',
+    answers: { 200: { description: 'At least one reason', model: TaskDiagnosis } },
     refusals: [401, 404],
   },
   pollEvents: {

@@ -15,6 +15,7 @@ export type WireSchema =
   | 'task-created-response'
   | 'task-snapshot'
   | 'task-list'
+  | 'task-diagnosis'
   | 'poll-events-response'
   | 'cancel-task-response'
   | 'task-client-action-response'

@@ -47,6 +47,7 @@ describe('the OpenAPI document', () => {
       'get /api/v1/tasks',
       'get /api/v1/tasks/ws',
       'get /api/v1/tasks/{taskId}',
+      'get /api/v1/tasks/{taskId}/diagnosis',
       'get /api/v1/tasks/{taskId}/events',
       'get /api/v1/tasks/{taskId}/events/stream',
       'get /health',
