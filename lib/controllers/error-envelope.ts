@@ -1,6 +1,7 @@
 import { STATUS_CODES } from 'node:http';
 import { ERROR_CODES, type ErrorEnvelope } from '@taskbridge/protocol';
 import { httpStatusOf } from '../security/refusals.js';
+import { isOutage } from '../stores/outage.js';
 import { isTaskBridgeError } from '../taskbridge.errors.js';
 
 /** An error as a client may see it: no stack, and nothing of what the server did not mean to say. */
@@ -22,7 +23,13 @@ const CODE_OF_STATUS: Readonly<Record<number, string>> = {
   503: 'SERVICE_UNAVAILABLE',
 };
 
-/** Maps anything thrown to the wire: known codes by `ERROR_CODES`, HTTP exceptions by their status, the rest to a neutral 500. */
+/** A pool needs a moment to connect again, and every client comes back at once. */
+const OUTAGE_RETRY_SECONDS = 2;
+
+/**
+ * Maps anything thrown to the wire: known codes by `ERROR_CODES`, HTTP exceptions by their status, a database out of
+ * reach to 503, the rest to a neutral 500.
+ */
 export function toErrorResponse(error: unknown): ErrorResponse {
   if (isTaskBridgeError(error)) {
     const status = ERROR_CODES[error.code] ?? 500;
@@ -31,12 +38,23 @@ export function toErrorResponse(error: unknown): ErrorResponse {
       ? { ...response, retryAfterSeconds: retryAfter(error.details) }
       : response;
   }
-  const status = httpStatusOf(error) ?? clientErrorStatus(error) ?? 500;
+  const deliberate = httpStatusOf(error) ?? clientErrorStatus(error);
+  if (deliberate === undefined && isOutage(error)) return outageResponse();
+  const status = deliberate ?? 500;
   const text = STATUS_CODES[status] ?? 'Error';
   const code = CODE_OF_STATUS[status] ?? text.toUpperCase().replaceAll(/[^A-Z]+/g, '_');
   // The text of a server's fault was written for its log.
   const message = status < 500 ? (ownMessage(error) ?? text) : text;
   return { status, envelope: envelope(code, message, status < 500 ? messageList(error) : undefined) };
+}
+
+function outageResponse(): ErrorResponse {
+  const message = 'The service is out of order for a moment; try again';
+  return {
+    status: 503,
+    envelope: envelope('SERVICE_UNAVAILABLE', message),
+    retryAfterSeconds: OUTAGE_RETRY_SECONDS,
+  };
 }
 
 function envelope(code: string, message: string, details?: Record<string, unknown>): ErrorEnvelope {

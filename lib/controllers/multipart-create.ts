@@ -69,6 +69,7 @@ class CreateForm {
   readonly staged: AttachmentRecord[] = [];
   private readonly texts = new Map<string, string>();
   private uploadedBytes = 0;
+  private emptyParts = 0;
 
   constructor(
     private readonly store: AttachmentStore,
@@ -104,11 +105,20 @@ class CreateForm {
   private async takeFile(file: MultipartFile): Promise<void> {
     if (!FILE_FIELDS.includes(file.field)) throw uploadRefused(`Files come as attachment, not as ${file.field}`);
     // A browser sends the file input that was left empty like this.
-    if (file.fileName === '') return assertEmpty(file);
+    if (file.fileName === '') return this.skipEmpty(file);
     const name = uploadName(file.fileName ?? '');
     if (name === undefined) throw uploadRefused('A file needs a file name');
     await this.assertAccepted(name, file.contentType);
     await this.stage(name, file);
+  }
+
+  /** Counted apart from the files: a form may have many inputs for the few files it takes. */
+  private async skipEmpty(file: MultipartFile): Promise<void> {
+    const { maxUploadFiles } = this.settings;
+    this.emptyParts += 1;
+    if (this.emptyParts > maxUploadFiles)
+      throw uploadRefused(`There may be at most ${maxUploadFiles} empty file parts`);
+    await assertEmpty(file);
   }
 
   private async assertAccepted(name: string, contentType: string): Promise<void> {

@@ -89,8 +89,9 @@ class MultipartReading {
     });
   }
 
-  private takeText(field: string, text: string, truncated: boolean, fail: (error: unknown) => void): void {
+  private takeText(field: string | undefined, text: string, truncated: boolean, fail: (error: unknown) => void): void {
     if (this.failure) return;
+    if (!field) return fail(nameless());
     try {
       this.handlers.onText(field, text, truncated);
     } catch (error) {
@@ -102,6 +103,7 @@ class MultipartReading {
     this.files.add(file.content);
     // Whoever reads the file learns of the error as well; before that nobody would.
     file.content.on('error', () => undefined);
+    if (!file.field) return fail(nameless());
     this.staging = this.staging.then(() => this.stage(file, fail));
   }
 
@@ -136,6 +138,11 @@ function createParser(request: IncomingMessage, maxTextBytes: number, handlers: 
   } catch (cause) {
     throw malformed('The form has no boundary', cause);
   }
+}
+
+/** The parser hands out such a part with `undefined` for its name, whatever its types say. */
+function nameless(): TaskBridgeError {
+  return malformed('A part of the form has no name');
 }
 
 function malformed(message: string, cause?: unknown): TaskBridgeError {

@@ -46,16 +46,21 @@ function check<T extends object>(
   found: FieldProblem[],
 ): T {
   const dto = new Dto();
-  const unusable = fields.filter(([field]) => field === '__proto__');
-  Object.assign(dto, Object.fromEntries(fields.filter(([field]) => field !== '__proto__')));
+  // On the DTO these would hide what every object has: its prototype, its `constructor`.
+  const [unusable, usable] = [fields.filter(isInherited), fields.filter((field) => !isInherited(field))];
+  Object.assign(dto, Object.fromEntries(usable));
   const errors = validateSync(dto, { whitelist: true, forbidNonWhitelisted: true, validationError: { target: false } });
   const problems = [
     ...errors.map(problemOf),
     ...unusable.map(([field]) => ({ field, message: UNKNOWN_FIELD })),
-    ...found.filter(({ field }) => !errors.some((error) => error.property === field)),
+    ...found.filter(({ field }) => !errors.some((error) => error.property === field) && !(field in Object.prototype)),
   ];
   if (problems.length > 0) throw validationError(problems);
   return dto;
+}
+
+function isInherited([field]: readonly [string, unknown]): boolean {
+  return field in Object.prototype;
 }
 
 const UNKNOWN_FIELD = 'is not a known field';

@@ -1,3 +1,4 @@
+import { MAX_ACTION_TYPE_LENGTH } from '../stores/suspension-request.js';
 import type { FieldProblem } from '../taskbridge.errors.js';
 import { validationError } from '../taskbridge.errors.js';
 import type { SubmitActionCommand, TaskCreateCommand } from './commands.js';
@@ -6,7 +7,7 @@ import type { SubmitActionCommand, TaskCreateCommand } from './commands.js';
 export const LIMITS = {
   identifier: 255,
   taskType: 128,
-  actionType: 128,
+  actionType: MAX_ACTION_TYPE_LENGTH,
   reason: 1_000,
 } as const;
 

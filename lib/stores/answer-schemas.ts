@@ -26,7 +26,7 @@ export class AnswerSchemas {
     actionType: string,
     payload: JsonObject | null,
   ): void {
-    const schema = suspension.actionSchemas?.[actionType];
+    const schema = schemaOf(suspension.actionSchemas, actionType);
     if (schema === undefined) return;
     const validate = this.compile(schema);
     if (!validate(payload ?? {})) throw validationError((validate.errors ?? []).map(problemOf));
@@ -40,10 +40,20 @@ export class AnswerSchemas {
     const ajv = new Ajv2020({ allErrors: false, strict: false });
     ajvFormats.default(ajv);
     const validate = ajv.compile(schema);
+    // It would answer with a promise, which is true whatever the payload is.
+    if ('$async' in validate) throw new Error('it must not be $async');
     if (this.compiled.size >= MAX_COMPILED) this.compiled.delete(this.compiled.keys().next().value ?? '');
     this.compiled.set(key, validate);
     return validate;
   }
+}
+
+/** An action may be called `toString`, or anything else that every object inherits. */
+export function schemaOf(
+  actionSchemas: Readonly<Record<string, JsonObject>> | null | undefined,
+  actionType: string,
+): JsonObject | undefined {
+  return actionSchemas && Object.hasOwn(actionSchemas, actionType) ? actionSchemas[actionType] : undefined;
 }
 
 function problemOf(error: ErrorObject): FieldProblem {

@@ -1,3 +1,5 @@
+import { sqlState } from './outage.js';
+
 /** How the lane goes on after a statement failed as a whole. */
 export type FailureKind =
   /** Somebody holds a row: go on without its task. */
@@ -25,9 +27,4 @@ export function failureKind(error: unknown): FailureKind {
   if (state === LOCK_NOT_AVAILABLE) return 'locked';
   if (INPUT_CLASSES.has(state.slice(0, 2))) return 'input';
   return TRANSIENT_CLASSES.has(state.slice(0, 2)) || TRANSIENT_CODES.has(state) ? 'transient' : 'final';
-}
-
-function sqlState(error: unknown): string | undefined {
-  if (typeof error !== 'object' || error === null || !('code' in error)) return undefined;
-  return typeof error.code === 'string' && /^[0-9A-Z]{5}$/.test(error.code) ? error.code : undefined;
 }

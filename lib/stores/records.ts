@@ -73,7 +73,7 @@ export interface SuspensionRequest {
   /** @default 'USER_ACTION_REQUIRED' */
   kind?: SuspensionKind;
   reasonCode: string;
-  /** At least one; an answer with another action type is refused with `ACTION_NOT_ALLOWED`. */
+  /** At least one, each of 1–128 characters; an answer with another one is refused with `ACTION_NOT_ALLOWED`. */
   allowedActions: readonly string[];
   /** @default 1 */
   schemaVersion?: number;
@@ -86,7 +86,7 @@ export interface SuspensionRequest {
   interaction?: JsonObject;
   /** JSON Schema (draft 2020-12) of the answer's payload per action; travels to clients in `interaction.actionSchemas`. */
   actionSchemas?: Record<string, JsonObject>;
-  /** Kept with the suspension and handed to the run that resumes; never shown to clients. */
+  /** Kept with the suspension and handed to the run that resumes; never shown to clients. At most 1 MiB as JSON. */
   state?: unknown;
 }
 

@@ -1,8 +1,8 @@
 import { SUSPENSION_KINDS } from '@taskbridge/protocol';
 import { types } from 'node:util';
 import { v7 as uuidv7 } from 'uuid';
-import { type FieldProblem, isTaskBridgeError, validationError } from '../taskbridge.errors.js';
-import type { AnswerSchemas } from './answer-schemas.js';
+import { type FieldProblem, isTaskBridgeError, TaskBridgeError, validationError } from '../taskbridge.errors.js';
+import { type AnswerSchemas, schemaOf } from './answer-schemas.js';
 import { storableJson } from './append-command.js';
 import type { AppendCommand } from './event.store.js';
 import type { JsonObject, OnExpiry, SuspensionRequest, TaskSuspensionRecord } from './records.js';
@@ -28,7 +28,13 @@ export interface CheckedRequest extends Pick<
   readonly stateJson: string | null;
 }
 
+/** Longest type of an action, in characters: of one that may be asked for and of one that may be answered with. */
+export const MAX_ACTION_TYPE_LENGTH = 128;
+
+const ACTIONS_RULE = `must be a list of one or more different action types of 1 to ${MAX_ACTION_TYPE_LENGTH} characters`;
 const MAX_ID_LENGTH = 255;
+/** Of what is stored with a question and in no event, as JSON: the `state`, and the payload of its expiry. */
+const MAX_KEPT_BYTES = 1_048_576;
 /** A hundred years: beyond it a relative expiry is a mistake of unit. */
 const MAX_EXPIRES_IN_MS = 100 * 365 * 24 * 3_600_000;
 
@@ -59,12 +65,28 @@ function withDefaults(request: SuspensionRequest): CheckedRequest {
     schemaVersion: request.schemaVersion ?? 1,
     expiresAt: request.expiresAt ?? null,
     expiresInMs: request.expiresInMs ?? null,
-    onExpiry: request.onExpiry ?? 'fail',
+    onExpiry: keptExpiry(request.onExpiry ?? 'fail'),
     uiHints: request.uiHints ?? null,
     interaction: request.interaction ?? null,
     actionSchemas: request.actionSchemas ?? null,
-    stateJson: request.state === undefined ? null : storableJson('state', request.state),
+    stateJson: request.state === undefined ? null : keptJson('state', request.state),
   };
+}
+
+function keptExpiry(onExpiry: OnExpiry): OnExpiry {
+  keptJson('onExpiry', onExpiry);
+  return onExpiry;
+}
+
+/** Throws `PAYLOAD_TOO_LARGE`. What clients are told of a question has the limit of events. */
+function keptJson(field: string, value: unknown): string {
+  const text = storableJson(field, value);
+  if (Buffer.byteLength(text) <= MAX_KEPT_BYTES) return text;
+  throw new TaskBridgeError(
+    'PAYLOAD_TOO_LARGE',
+    `The ${field} of a question exceeds ${MAX_KEPT_BYTES} bytes of JSON; keep a reference instead`,
+    { details: { field, maxBytes: MAX_KEPT_BYTES } },
+  );
 }
 
 /** Callers without types send anything: a wrong request must read as such, never as a fault of ours. */
@@ -78,7 +100,7 @@ function problemsOf(request: SuspensionRequest, schemas: AnswerSchemas): FieldPr
   check('suspendId', suspendId === undefined || isText(suspendId), `must be text of 1 to ${MAX_ID_LENGTH} characters`);
   check('kind', kind === undefined || SUSPENSION_KINDS.includes(kind), `must be one of ${SUSPENSION_KINDS.join(', ')}`);
   check('reasonCode', isText(reasonCode), `must be text of 1 to ${MAX_ID_LENGTH} characters`);
-  check('allowedActions', areActions(request.allowedActions), 'must be a list of one or more different action types');
+  check('allowedActions', areActions(request.allowedActions), ACTIONS_RULE);
   check('schemaVersion', schemaVersion === undefined || isVersion(schemaVersion), 'must be an integer from 1');
   check('expiresAt', expiresAt === undefined || isDate(expiresAt), 'must be a valid Date');
   check('expiresInMs', expiresInMs === undefined || isDuration(expiresInMs), 'must be a positive number of ms');
@@ -106,7 +128,7 @@ function expiryProblems(request: SuspensionRequest, schemas: AnswerSchemas): Fie
     return [{ field: 'onExpiry.resume', message: 'must be one of allowedActions' }];
   }
   if (payload !== undefined && !isObject(payload)) return [{ field: 'onExpiry.payload', message: 'must be an object' }];
-  const schema = actionSchemas?.[action];
+  const schema = schemaOf(actionSchemas, action);
   if (schema === undefined || problemsThrown(() => schemas.assertSchema('', schema)).length > 0) return [];
   return problemsThrown(() =>
     schemas.assertAnswer({ actionSchemas: { [action]: schema } }, action, payload ?? null),
@@ -128,14 +150,14 @@ function problemsThrown(work: () => void): FieldProblem[] {
   }
 }
 
-function isText(value: unknown): boolean {
-  return typeof value === 'string' && value.length > 0 && value.length <= MAX_ID_LENGTH && !value.includes('\0');
+function isText(value: unknown, longest = MAX_ID_LENGTH): boolean {
+  if (typeof value !== 'string' || value.length === 0 || value.length > longest) return false;
+  return !value.includes('\0') && value.isWellFormed();
 }
 
 function areActions(actions: unknown): boolean {
-  return (
-    Array.isArray(actions) && actions.length > 0 && actions.every(isText) && new Set(actions).size === actions.length
-  );
+  if (!Array.isArray(actions) || actions.length === 0 || new Set(actions).size < actions.length) return false;
+  return actions.every((action) => isText(action, MAX_ACTION_TYPE_LENGTH));
 }
 
 function isVersion(value: number): boolean {

@@ -1,3 +1,4 @@
+import { LIMITS } from '../../lib/services/command-checks.js';
 import type { SuspensionRequest } from '../../lib/stores/records.js';
 import { answerTo } from '../support/answers.js';
 import { openTestDatabase, type OpenTestDatabase } from '../support/database.js';
@@ -131,6 +132,53 @@ describe('suspensions', () => {
         'requests[1].suspendId',
       ]);
       expect(await problemsOf({ ...QUESTION, state: 'a\0b' })).toEqual(['state']);
+    });
+
+    it('are refused with a schema that would be checked later, and so accept everything', async () => {
+      const later = { $async: true, type: 'object', required: ['why'] };
+      expect(await problemsOf({ ...QUESTION, actionSchemas: { go: later } })).toEqual(['actionSchemas.go']);
+      expect(await problemsOf({ ...QUESTION, actionSchemas: { go: { allOf: [later] } } })).toEqual([
+        'actionSchemas.go',
+      ]);
+    });
+
+    it('allow actions of exactly the types that an answer may have', async () => {
+      const longest = 'x'.repeat(LIMITS.actionType);
+      const { taskId } = await suspended({ ...QUESTION, allowedActions: [longest] });
+      const answer = answerTo(taskId, { actionType: longest });
+      expect(await stores.suspensions.acceptActionIfOpen(answer)).toMatchObject({ outcome: 'ACCEPTED' });
+      for (const action of [`${longest}x`, '', 'half \ud800', 'a\0b']) {
+        expect(await problemsOf({ ...QUESTION, allowedActions: ['go', action] })).toEqual(['allowedActions']);
+      }
+    });
+
+    it('look only at schemas of their own when an expiry answers', async () => {
+      const { taskId } = await suspended({
+        ...QUESTION,
+        allowedActions: ['toString'],
+        actionSchemas: {},
+        onExpiry: { resume: 'toString' },
+      });
+      expect(await stores.suspensions.getSuspension(taskId, 'q')).toMatchObject({ onExpiry: { resume: 'toString' } });
+    });
+
+    it('keep up to one MiB of state, and of a payload for their expiry', async () => {
+      const fits = 'ü'.repeat(524_287);
+      const { taskId } = await suspended({ ...QUESTION, state: fits });
+      expect((await stores.suspensions.getSuspension(taskId, 'q'))?.state).toBe(fits);
+      const task = await startTask(stores);
+      const tooMuch: Partial<SuspensionRequest>[] = [
+        { state: `${fits}x` },
+        { onExpiry: { resume: 'go', payload: { text: fits } } },
+      ];
+      for (const members of tooMuch) {
+        const requests = [{ ...QUESTION, ...members }];
+        await expect(stores.suspensions.openSuspensions({ ...task, requests })).rejects.toMatchObject({
+          code: 'PAYLOAD_TOO_LARGE',
+          details: { field: Object.keys(members)[0], maxBytes: 1_048_576 },
+        });
+      }
+      expect(await stores.suspensions.listOpen(task.taskId)).toEqual([]);
     });
 
     it('are refused for a task that does not run, that has ended, or by a superseded attempt', async () => {

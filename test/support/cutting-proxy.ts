@@ -7,6 +7,9 @@ export interface CuttingProxy {
   readonly accepted: number;
   /** Resets every open connection. */
   cut(): void;
+  /** The same, and refuses new ones until `accept`. */
+  refuse(): Promise<void>;
+  accept(): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -42,19 +45,27 @@ export async function startCuttingProxy(
     });
     upstream.on('end', () => client.end());
   });
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const address = server.address() as AddressInfo;
+  const listen = (atPort: number): Promise<void> =>
+    new Promise((resolve) => server.listen(atPort, '127.0.0.1', () => resolve()));
+  const unlisten = (): Promise<void> => new Promise((resolve) => server.close(() => resolve()));
+  await listen(0);
+  const ownPort = (server.address() as AddressInfo).port;
   return {
-    url: `http://127.0.0.1:${address.port}`,
+    url: `http://127.0.0.1:${ownPort}`,
     get accepted() {
       return accepted;
     },
     cut: () => {
       for (const socket of open) socket.resetAndDestroy();
     },
+    refuse: () => {
+      for (const socket of open) socket.resetAndDestroy();
+      return unlisten();
+    },
+    accept: () => listen(ownPort),
     close: () => {
       for (const socket of open) socket.destroy();
-      return new Promise((resolve) => server.close(() => resolve()));
+      return unlisten();
     },
   };
 }
