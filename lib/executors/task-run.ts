@@ -108,8 +108,7 @@ export class TaskRun {
     if (this.isResume) return undefined;
     try {
       if (this.task.startedAt === null) await this.attempt.started();
-      else
-        await this.attempt.message(`The run was interrupted and starts again (attempt ${this.attemptNo})`, 'warning');
+      else await this.attempt.message('The run was interrupted and starts again', 'warning');
       return undefined;
     } catch (error) {
       return conclusion.unwritten(error);

@@ -1,6 +1,7 @@
 import { connect, type Socket } from 'node:net';
 
-const EVENT_ID = /"eventId":"(\d+)-0"/g;
+/** Of events; a heartbeat repeats the cursor. */
+const EVENT_ID = /"type":"TASK_\w+","taskId":"[^"]+","eventId":"(\d+)-0"/g;
 const CLOSE_1000 = Buffer.from([0x03, 0xe8]);
 
 /**
@@ -61,7 +62,7 @@ export class RawFollower {
       this.take(Number(match[1]));
       end = match.index + match[0].length;
     }
-    this.carry = text.slice(Math.max(end, text.length - 40));
+    this.carry = text.slice(Math.max(end, text.length - 160));
     if (this.kind === 'websocket' && text.endsWith('TASK_ENDED')) this.answerClose(data);
   }
 

@@ -17,15 +17,11 @@ export class TaskClient {
     readonly headers: Readonly<Record<string, string>>,
   ) {}
 
-  /** Whether this is a running sample that knows us; another program may be listening there. */
+  /** Whether this is a running sample; another program, a host of the reader's own for one, may be listening there. */
   async isAnswering(): Promise<boolean> {
     try {
-      const health = await fetch(`${this.url}/health`, { signal: AbortSignal.timeout(3_000) });
-      const tasks = await fetch(`${this.url}/api/v1/tasks?limit=1`, {
-        headers: this.headers,
-        signal: AbortSignal.timeout(3_000),
-      });
-      return health.ok && tasks.ok && Array.isArray(((await tasks.json()) as { items?: unknown }).items);
+      const root = await fetch(this.url, { signal: AbortSignal.timeout(3_000) });
+      return ((await root.json()) as { name?: unknown }).name === 'taskbridge-sample';
     } catch {
       return false;
     }

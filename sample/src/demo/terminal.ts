@@ -56,11 +56,12 @@ export async function askPerson(question: string, interrupted: AbortController):
   });
   terminal.once('SIGINT', () => interrupted.abort());
   try {
-    const answer = await Promise.race([
-      terminal.question(`${question} [Y/n] `, { signal: interrupted.signal }),
-      nobody,
-    ]);
-    return !/^\s*n/i.test(answer);
+    for (;;) {
+      const asked = terminal.question(`${question} [Y/n] `, { signal: interrupted.signal });
+      const answer = (await Promise.race([asked, nobody])).trim().toLowerCase();
+      if (['', 'y', 'yes'].includes(answer)) return true;
+      if (['n', 'no'].includes(answer)) return false;
+    }
   } finally {
     nobody.catch(() => undefined);
     terminal.close();
