@@ -16,6 +16,7 @@ import type {
   TaskBridgeRuntimeOptions,
   TaskBridgeStaticOptions,
 } from './taskbridge.options.js';
+import { tableNames } from './stores/table-names.js';
 import { exportedTokens, hostProviders, serviceProviders, storeProviders } from './taskbridge.providers.js';
 import { resolveHttpRoutes, resolveSettings, resolveWebSocketRoutes } from './taskbridge.settings.js';
 import { TASKBRIDGE_DATA_SOURCE, TASKBRIDGE_PROCESS_ID, TASKBRIDGE_SETTINGS } from './taskbridge.tokens.js';
@@ -77,6 +78,16 @@ export function factorySettings(options: TaskBridgeAsyncOptions): Provider[] {
   ];
 }
 
+async function assertMigrated(source: DataSource): Promise<void> {
+  const { tasks } = tableNames(source);
+  const [row] = await source.query<{ exists: boolean }[]>('select to_regclass($1) is not null as exists', [tasks]);
+  if (row?.exists === true) return;
+  throw new Error(
+    `TaskBridgeModule: the table ${tasks} does not exist; set runMigrations: true, call runTaskBridgeMigrations(dataSource) ` +
+      'before the app boots, or add createTaskBridgeMigrations() to the migrations of your DataSource and run them',
+  );
+}
+
 /** Everybody who touches the tables depends on this provider, so nobody does before the migrations have run. */
 function dataSourceProvider({ dataSource, runMigrations }: TaskBridgeStaticOptions): Provider {
   return {
@@ -86,6 +97,7 @@ function dataSourceProvider({ dataSource, runMigrations }: TaskBridgeStaticOptio
         throw new Error(`TaskBridgeModule needs a PostgreSQL DataSource, not "${source.options.type}"`);
       }
       if (runMigrations === true) await runTaskBridgeMigrations(source);
+      else await assertMigrated(source);
       return source;
     },
     inject: [getDataSourceToken(dataSource)],

@@ -340,6 +340,16 @@ describe('other ways to boot', () => {
     }
   });
 
+  it('refuses to boot without its tables and says what to do', async () => {
+    const empty = await createTestDatabase();
+    try {
+      const boots = startTestApp({ database: empty, taskBridge: { runMigrations: false } });
+      await expect(boots).rejects.toThrow(/runMigrations: true/);
+    } finally {
+      await empty.drop();
+    }
+  });
+
   it('runs its migrations in the host’s own TypeORM runner as well', async () => {
     const own = await createTestDatabase();
     try {
