@@ -1,4 +1,5 @@
 import { Inject, Injectable, Logger } from '@nestjs/common';
+import { callWithTimeout } from '../services/call-with-timeout.js';
 import { type LeaseView, TaskLeaseStore } from '../stores/task-lease.store.js';
 import { messageOf } from '../taskbridge.errors.js';
 import type { TaskBridgeSettings } from '../taskbridge.options.js';
@@ -54,10 +55,15 @@ export class LeaseKeeper {
     await this.beating;
   }
 
-  /** Removes this process; its leases must have been handed back before. */
-  async stop(): Promise<void> {
+  /** Renews no more: what could not be handed back expires by itself. */
+  halt(): void {
     this.stopped = true;
     clearTimeout(this.timer);
+  }
+
+  /** Removes this process; its leases must have been handed back before. */
+  async stop(): Promise<void> {
+    this.halt();
     await this.beating?.catch(() => undefined);
     if (this.lastBeatAt !== undefined) await this.leases.removeProcess(this.processId);
   }
@@ -85,7 +91,9 @@ export class LeaseKeeper {
     const host = this.settings.instanceName;
     const self = { processId: this.processId, host, pid: process.pid };
     const taskIds = runs.map((run) => run.taskId);
-    const tasks = await this.leases.heartbeat(self, leaseMs, taskIds);
+    // On a connection that has died without a word the answer never comes: the next beat takes another one.
+    const beat = () => this.leases.heartbeat(self, leaseMs, taskIds);
+    const tasks = await callWithTimeout(beat, leaseMs, 'The renewal of the leases');
     this.lastBeatAt = startedAt;
     this.compare(runs, tasks);
     await this.returnOrphans(tasks.filter(({ held }) => held));
