@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { TaskBridgeOptions } from '../../../lib/taskbridge.options.js';
-import { FaultHost } from './fault-host.js';
+import { type BootOptions, FaultHost } from './fault-host.js';
 import { FaultPostgres } from './fault-postgres.js';
 import { FaultProxy } from './fault-proxy.js';
 
@@ -25,6 +25,7 @@ export const FAST: TaskBridgeOptions = {
 };
 
 const SHUTDOWN_LIMIT_MS = 20_000;
+const BOOT_ATTEMPTS = 10;
 
 /** One place for an instance: its network stays, its processes come and go. */
 export class HostSlot {
@@ -32,8 +33,8 @@ export class HostSlot {
   url = '';
   host: FaultHost | undefined;
   clockOffsetMs = 0;
-  /** Everything that dead instances had written, for the report of a finding. */
-  readonly obituaries: string[] = [];
+  /** What instances had written that ended by themselves, since the last `takeDeaths`. */
+  private deaths: string[] = [];
   private queue: Promise<unknown> = Promise.resolve();
 
   constructor(
@@ -74,27 +75,43 @@ export class HostSlot {
     });
   }
 
+  /** An instance must not end before it is told to, whatever happens to its surroundings. */
+  takeDeaths(): string[] {
+    const { deaths } = this;
+    this.deaths = [];
+    return deaths.map((output) => `Instance ${this.name} ended by itself:\n${output}`);
+  }
+
   async close(): Promise<void> {
-    this.host?.wake();
-    await this.host?.end('SIGKILL');
+    const { host } = this;
+    this.host = undefined;
+    await host?.end('SIGKILL');
   }
 
   private async end(signal: 'SIGKILL' | 'SIGTERM'): Promise<void> {
     const { host } = this;
     if (host === undefined) return;
+    this.host = undefined;
     const ended = host.end(signal);
     const inTime = await Promise.race([ended.then(() => true), sleep(SHUTDOWN_LIMIT_MS, false, { ref: false })]);
     if (!inTime) await host.end('SIGKILL');
-    this.host = undefined;
-    this.obituaries.push(host.output);
     if (!inTime) throw new Error(`${this.name} did not stop within ${SHUTDOWN_LIMIT_MS} ms:\n${host.output}`);
   }
 
   private async boot(): Promise<void> {
     const { clockOffsetMs } = this;
     const options = { ...FAST, instanceName: this.name };
-    this.host = await this.spares.take().boot({ databaseUrl: this.database(), clockOffsetMs, options });
-    this.url = this.host.url;
+    const host = await this.spares.boot(() => ({ databaseUrl: this.database(), clockOffsetMs, options }));
+    this.host = host;
+    this.url = host.url;
+    void this.watch(host);
+  }
+
+  private async watch(host: FaultHost): Promise<void> {
+    const end = await host.exited;
+    if (this.host !== host) return;
+    this.host = undefined;
+    this.deaths.push(`${end}\n${host.output}`);
   }
 
   private exclusively(work: () => Promise<void>): Promise<void> {
@@ -112,6 +129,19 @@ export class SpareHosts {
     const host = this.spare ?? FaultHost.prepare();
     this.spare = FaultHost.prepare();
     return host;
+  }
+
+  /** Repeats a boot that the database's absence ended, as whoever looks after processes does. */
+  async boot(options: () => BootOptions): Promise<FaultHost> {
+    for (let attempt = 1; ; attempt += 1) {
+      const host = this.take();
+      try {
+        return await host.boot(options());
+      } catch (error) {
+        await host.end('SIGKILL');
+        if (attempt === BOOT_ATTEMPTS) throw error;
+      }
+    }
   }
 
   async close(): Promise<void> {

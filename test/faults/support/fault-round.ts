@@ -45,6 +45,7 @@ export async function runRound(cluster: FaultCluster, seed: number, round: numbe
   const recoveryMs = Math.round(performance.now() - healedAt);
   for (const task of tasks) task.stop();
   const result = await audit(cluster, tasks);
+  const deaths = cluster.slots.flatMap((slot) => slot.takeDeaths());
   const late = ended ? [] : [`The round had not ended ${RECOVERY_LIMIT_MS} ms after its faults`];
   return {
     round,
@@ -52,7 +53,7 @@ export async function runRound(cluster: FaultCluster, seed: number, round: numbe
     ...countsOf(tasks),
     events: result.events,
     recoveryMs,
-    findings: [...problems, ...late, ...result.findings],
+    findings: [...problems, ...deaths, ...late, ...result.findings],
   };
 }
 
