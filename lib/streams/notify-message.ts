@@ -5,18 +5,6 @@ import type { WorkKind } from './wake-ups.js';
 /** NOTIFY refuses payloads of 8000 bytes and more. */
 export const MAX_MESSAGE_BYTES = 7_900;
 
-/** What one notification says. Short names, because events share its 7.9 KB. */
-interface NotifyMessage {
-  /** Origin: the process that sent it. */
-  o: string;
-  /** Events: task id, seq, type code, creation in epoch ms, payload text. */
-  e?: [string, number, number, number, string][];
-  /** Hints: ids of tasks whose log has grown. */
-  h?: string[];
-  /** Work. */
-  w?: [WorkKind, string][];
-}
-
 /** A notification as its receiver understands it. */
 export interface Notification {
   origin: string;
@@ -25,7 +13,13 @@ export interface Notification {
   work: [WorkKind, string][];
 }
 
+/**
+ * What a message holds besides `o`, the process it comes from: events as [task id, seq, type code, creation in epoch ms,
+ * payload text], hints as ids of tasks, work as [kind, task id]. Short names, because events share its 7.9 KB.
+ */
 type Section = 'e' | 'h' | 'w';
+
+const WORK_KINDS: readonly WorkKind[] = ['runnable', 'handoff', 'cancellation'];
 
 const PROBE = /^\{"o":"[^"]*","p":(\d+)\}$/;
 
@@ -74,21 +68,60 @@ export function probeOf(payload: string): number | undefined {
   return match ? Number(match[1]) : undefined;
 }
 
-/** `undefined` for what no TaskBridge process has sent: anybody who may connect may notify. */
+/** `undefined` for what no TaskBridge process has sent, down to the last value: anybody who may connect may notify. */
 export function parseNotification(payload: string): Notification | undefined {
   try {
-    const { o, e = [], h = [], w = [] } = JSON.parse(payload) as NotifyMessage;
+    const { o, e, h, w } = asMessage(JSON.parse(payload));
     if (typeof o !== 'string') return undefined;
-    return { origin: o, events: e.map(toLogEvent), hints: h, work: w };
+    return { origin: o, events: listOf(e, toLogEvent), hints: listOf(h, toTaskId), work: listOf(w, toWork) };
   } catch {
     return undefined;
   }
 }
 
-function toLogEvent([taskId, seq, code, createdMs, payloadJson]: [string, number, number, number, string]): LogEvent {
-  const type = TASK_EVENT_TYPES[code];
-  if (type === undefined || typeof payloadJson !== 'string') throw new TypeError('Not an event');
-  return { taskId, seq, type, createdAt: new Date(createdMs).toISOString(), payloadJson };
+function asMessage(value: unknown): Record<string, unknown> {
+  return typeof value === 'object' && value !== null ? { ...value } : {};
+}
+
+/** Throws unless it is a list of what `toEntry` takes; a section that is not there is empty. */
+function listOf<T>(section: unknown, toEntry: (entry: unknown) => T): T[] {
+  if (section === undefined) return [];
+  if (!Array.isArray(section)) throw new TypeError('Not a list');
+  return section.map(toEntry);
+}
+
+function toLogEvent(entry: unknown): LogEvent {
+  const [taskId, seq, code, createdMs, payloadJson] = asTuple(entry, 5);
+  const type = typeof code === 'number' ? TASK_EVENT_TYPES[code] : undefined;
+  if (type === undefined || typeof createdMs !== 'number') throw new TypeError('Not an event');
+  if (!Number.isSafeInteger(seq) || Number(seq) < 1) throw new TypeError('Not the number of an event');
+  const createdAt = new Date(createdMs).toISOString();
+  return { taskId: toTaskId(taskId), seq: Number(seq), type, createdAt, payloadJson: toPayload(payloadJson) };
+}
+
+/** Goes to clients as it is, so it has to be a JSON object. */
+function toPayload(text: unknown): string {
+  if (typeof text !== 'string') throw new TypeError('Not a payload');
+  const value: unknown = JSON.parse(text);
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) throw new TypeError('Not a payload');
+  return text;
+}
+
+function toWork(entry: unknown): [WorkKind, string] {
+  const [kind, taskId] = asTuple(entry, 2);
+  const known = WORK_KINDS.find((name) => name === kind);
+  if (known === undefined) throw new TypeError('Not a kind of work');
+  return [known, toTaskId(taskId)];
+}
+
+function toTaskId(value: unknown): string {
+  if (typeof value !== 'string' || value === '') throw new TypeError('Not the id of a task');
+  return value;
+}
+
+function asTuple(value: unknown, length: number): unknown[] {
+  if (!Array.isArray(value) || value.length !== length) throw new TypeError('Not an entry');
+  return value;
 }
 
 function wrap(origin: string, section: Section, entries: readonly string[]): string {

@@ -144,9 +144,18 @@ export class PostgresWakeUps extends WakeUps implements OnApplicationBootstrap, 
   }
 
   private async listen(client: pg.Client, channel: NotifyChannel): Promise<void> {
-    client.on('notification', ({ payload = '' }) => this.receive(payload));
+    client.on('notification', ({ payload = '' }) => this.receiveSafely(payload));
     await client.query(`listen "${await channel.nameFor(client)}"`);
     setImmediate(() => this.probe());
+  }
+
+  /** Called by pg's emitter, where an error would end the process. */
+  private receiveSafely(payload: string): void {
+    try {
+      this.receive(payload);
+    } catch (error) {
+      this.logger.error(`A notification could not be taken: ${messageOf(error)}`);
+    }
   }
 
   private receive(payload: string): void {
@@ -180,7 +189,7 @@ export class PostgresWakeUps extends WakeUps implements OnApplicationBootstrap, 
   }
 
   private hear(probe: number | undefined): void {
-    if (probe === undefined) return;
+    if (probe === undefined || probe > this.probeSent) return;
     this.probeHeard = probe;
     if (this.listener.current) this.setHearing(true);
   }

@@ -2,8 +2,9 @@ import { Logger } from '@nestjs/common';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import type { DataSource } from 'typeorm';
 import { v7 as uuidv7 } from 'uuid';
-import { NoMetrics } from '../../lib/observability/metrics-sink.js';
+import { type MetricLabels, NoMetrics } from '../../lib/observability/metrics-sink.js';
 import type { LogEvent } from '../../lib/stores/records.js';
+import { NotifyChannel } from '../../lib/streams/notify-channel.js';
 import { MAX_MESSAGE_BYTES, eventEntry, packMessages, parseNotification } from '../../lib/streams/notify-message.js';
 import { PostgresWakeUps } from '../../lib/streams/postgres-wake-ups.js';
 import { resolveSettings } from '../../lib/taskbridge.settings.js';
@@ -17,6 +18,46 @@ Logger.overrideLogger(false);
 function event(taskId: string, seq: number, payload: object = { progress: seq }): LogEvent {
   const createdAt = '2026-03-01T10:00:00.123Z';
   return { taskId, seq, type: 'TASK_PROGRESS', createdAt, payloadJson: JSON.stringify(payload) };
+}
+
+/** What anybody may put on the channel and no process does. */
+function foreignMessages(origin: string): string[] {
+  const [o, taskId] = [origin, uuidv7()];
+  const sections = [
+    { h: 5 },
+    { h: 'task' },
+    { h: null },
+    { h: [5] },
+    { h: [''] },
+    { h: { length: 1 } },
+    { w: 5 },
+    { w: [5] },
+    { w: [[]] },
+    { w: [['runnable']] },
+    { w: [['runnable', 5]] },
+    { w: [['sudo', taskId]] },
+    { w: { 0: ['runnable', taskId] } },
+    { e: 5 },
+    { e: 'event' },
+    { e: [null] },
+    { e: [[]] },
+    { e: [[taskId, 1, 99, 0, '{}']] },
+    { e: [[taskId, 1, 'length', 0, '{}']] },
+    { e: [[taskId, 0, 1, 0, '{}']] },
+    { e: [[taskId, 1.5, 1, 0, '{}']] },
+    { e: [[taskId, '1', 1, 0, '{}']] },
+    { e: [[taskId, 1, 1, 9e15, '{}']] },
+    { e: [[taskId, 1, 1, 'now', '{}']] },
+    { e: [[taskId, 1, 1, 0, '{']] },
+    { e: [[taskId, 1, 1, 0, '[]']] },
+    { e: [[taskId, 1, 1, 0, 'null']] },
+    { e: [[taskId, 1, 1, 0, {}]] },
+    { e: [[5, 1, 1, 0, '{}']] },
+    { e: [[taskId, 1, 1, 0, '{}', 6]] },
+    { e: [], h: [taskId], w: 5 },
+  ];
+  const others = ['', 'hello', '[]', '{}', 'null', '7', '{"o":1}', '{"o":null,"h":["task"]}'];
+  return [...others, ...sections.map((section) => JSON.stringify({ o, ...section }))];
 }
 
 /** What one process has been told. */
@@ -56,6 +97,15 @@ describe('wake-ups over LISTEN/NOTIFY', () => {
     started.push(wakeUps);
     await wakeUps.start();
     return new Ear(wakeUps);
+  }
+
+  async function channelName(): Promise<string> {
+    const channel = new NotifyChannel(dataSource, undefined);
+    const client = channel.createClient('test');
+    await client.connect();
+    const name = await channel.nameFor(client);
+    await client.end();
+    return name;
   }
 
   async function backends(application: string): Promise<number[]> {
@@ -156,6 +206,41 @@ describe('wake-ups over LISTEN/NOTIFY', () => {
     await proxy.close();
   }, 60_000);
 
+  it('goes on when somebody else notifies on its channel', async () => {
+    const [a, b] = [await process(), await process()];
+    a.wakeUps.publishHint('before');
+    await eventually(() => b.hints.length === 1);
+    for (const payload of foreignMessages(uuidv7())) {
+      await dataSource.query('select pg_notify($1, $2)', [await channelName(), payload]);
+    }
+    a.wakeUps.publishHint('after');
+    await eventually(() => b.hints.length === 2);
+    expect([b.hints, b.events, b.work]).toEqual([['before', 'after'], [], []]);
+    expect(b.wakeUps.mode).toBe('listening');
+  });
+
+  it('goes on when taking a notification fails', async () => {
+    class BrokenMetrics extends NoMetrics {
+      failures = 0;
+
+      override count(_name?: string, _by?: number, labels: MetricLabels = {}): void {
+        if (labels['source'] !== 'notification') return;
+        this.failures += 1;
+        throw new Error('broken metrics');
+      }
+    }
+    const metrics = new BrokenMetrics();
+    const wakeUps = new PostgresWakeUps(dataSource, resolveSettings({}, {}), uuidv7(), metrics);
+    started.push(wakeUps);
+    await wakeUps.start();
+    const [a, b] = [await process(), new Ear(wakeUps)];
+    a.wakeUps.publishWork('runnable', uuidv7());
+    await eventually(() => metrics.failures === 1);
+    a.wakeUps.publishHint('after');
+    await eventually(() => b.hints.length === 1);
+    expect([b.hints, b.work]).toEqual([['after'], []]);
+  });
+
   it('keeps the schemas of one database apart', async () => {
     await dataSource.query('create schema other');
     const elsewhere = Object.create(dataSource, {
@@ -217,7 +302,7 @@ describe('notification messages', () => {
   });
 
   it('are ignored when they are not of this protocol', () => {
-    const junk = ['', 'hello', '[]', '{}', 'null', '{"o":1}', '{"o":"x","e":[["t",1,99,0,"{}"]]}', '{"o":"x","e":[1]}'];
+    const junk = foreignMessages(origin);
     expect(junk.map(parseNotification)).toEqual(junk.map(() => undefined));
   });
 });
