@@ -8,9 +8,15 @@ export function sendJson(reply: FastifyReply, status: number, body: object): voi
   void reply.status(status).type('application/json; charset=utf-8').send(body);
 }
 
-/** Aborted when the client leaves before the answer, or when something else has answered. */
-export function clientGone(reply: FastifyReply): AbortSignal {
+/**
+ * Aborted when there is nobody to wait for any more: the client has left, be it before this call, or something else has
+ * answered. Also when the answer is queued behind others on its connection (pipelining): such a response never learns
+ * that its client has left, and a client may queue any number.
+ */
+export function clientGone({ raw: response, request }: FastifyReply): AbortSignal {
   const gone = new AbortController();
-  reply.raw.once('close', () => gone.abort());
+  const { socket } = request.raw;
+  if (!response.socket || socket.destroyed || response.destroyed) gone.abort();
+  else response.once('close', () => gone.abort());
   return gone.signal;
 }

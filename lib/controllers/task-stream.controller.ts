@@ -17,6 +17,7 @@ import { TASKBRIDGE_SETTINGS } from '../taskbridge.tokens.js';
 import { StreamEventsQueryDto } from './dto/stream-events-query.dto.js';
 import { asText, readQuery } from './read-dto.js';
 import { TaskBridgeRoute } from './route-config.js';
+import { StreamTurns } from './stream-turns.js';
 import { TaskBridgeExceptionFilter } from './taskbridge-exception.filter.js';
 
 const EVENT_STREAM_HEADERS = {
@@ -41,6 +42,7 @@ export function createTaskStreamController(
   @Controller({ path: tasksPath, version: VERSION_NEUTRAL })
   class TaskStreamController {
     private readonly settings: SseStreamSettings;
+    private readonly turns = new StreamTurns();
 
     constructor(
       private readonly subscriptions: WebSocketSubscriptionService,
@@ -60,13 +62,15 @@ export function createTaskStreamController(
       if (isGap && gap) throw gapError(await this.subscriptions.gapOf(task.taskId));
       if (isAtEnd(task, afterSeq)) void reply.status(204).send();
       else if (request.method === 'HEAD') void reply.headers(EVENT_STREAM_HEADERS).send();
-      else this.follow(task, afterSeq, gap, takeOver(reply, this.settings));
+      else if (await this.turns.take(request.raw, reply.raw)) this.follow(task, afterSeq, gap, reply);
+      // Nobody is there to be answered.
+      else reply.hijack();
     }
 
-    private follow(task: TaskRecord, afterSeq: number, gap: GapMode | undefined, response: ServerResponse): void {
-      // Whoever has left while the guards were asked has had its `close` already.
-      if (response.destroyed) return;
-      this.subscriptions.open(task, afterSeq, new SseSink(task.taskId, response, this.settings, this.drain, gap));
+    private follow(task: TaskRecord, afterSeq: number, gap: GapMode | undefined, reply: FastifyReply): void {
+      this.drain.assertOpen();
+      const sink = new SseSink(task.taskId, takeOver(reply, this.settings), this.settings, this.drain, gap);
+      this.subscriptions.open(task, afterSeq, sink);
     }
   }
 
@@ -96,7 +100,6 @@ function takeOver(reply: FastifyReply, { preambleBytes }: SseStreamSettings): Se
   for (const name of NOT_FOR_STREAMS) Reflect.deleteProperty(headers, name);
   reply.hijack();
   const response = reply.raw;
-  if (response.destroyed) return response;
   // Removing a header that is not there would keep Node from writing its own.
   for (const name of NOT_FOR_STREAMS) if (response.hasHeader(name)) response.removeHeader(name);
   if (reply.request.raw.httpVersionMajor === 1) endWithConnection(response);

@@ -16,6 +16,9 @@ import { closeOfError, closeOfStream, type CloseSignal } from './close-signal.js
 import { parseSubscribe, type SubscribeFrame } from './subscribe-frame.js';
 import { gapFrame, OPEN, WebSocketSink } from './websocket.sink.js';
 
+/** Answers to pings that may wait for a client to read them. */
+const MAX_UNREAD_PONGS = 50;
+
 /** What a connection needs from its gateway. */
 export interface ConnectionContext {
   readonly authorizer: TaskRequestAuthorizer;
@@ -41,6 +44,7 @@ export class WebSocketConnection implements Ticking, Drainable {
   private readonly logger = new Logger('TaskStreams');
   private readonly sinks = new Set<WebSocketSink>();
   private readonly subscribeByMs: number;
+  private unreadPongs = 0;
 
   constructor(
     private readonly client: WebSocket,
@@ -55,6 +59,7 @@ export class WebSocketConnection implements Ticking, Drainable {
     this.context.drain.add(this);
     this.context.ticker.add(this);
     this.client.on('message', (data, isBinary) => this.receive(data, isBinary));
+    this.client.on('ping', () => this.countPong());
     this.client.on('error', (error) => this.logger.debug(`WebSocket failed: ${error.message}`));
     this.client.once('close', () => this.leave());
     if (this.context.drain.isDraining) this.shutdown();
@@ -87,6 +92,15 @@ export class WebSocketConnection implements Ticking, Drainable {
     const sink = new WebSocketSink(frame.taskId, this.client, this.request.socket, frame.gap, ended);
     this.sinks.add(sink);
     void this.subscribe(frame, sink);
+  }
+
+  /**
+   * `ws` answers pings by itself, and queues without limit what the client does not read; a close frame would only wait
+   * behind it.
+   */
+  private countPong(): void {
+    this.unreadPongs = this.request.socket.writableLength === 0 ? 0 : this.unreadPongs + 1;
+    if (this.unreadPongs > MAX_UNREAD_PONGS) this.terminate();
   }
 
   private async subscribe(frame: SubscribeFrame, sink: WebSocketSink): Promise<void> {

@@ -2,8 +2,10 @@ import type { WebSocketAdapter } from '@nestjs/common';
 import type { ApplicationConfig, HttpAdapterHost } from '@nestjs/core';
 import { WsAdapter } from '@nestjs/platform-ws';
 import type { BaseWsInstance, MessageMappingProperties } from '@nestjs/websockets';
+import type { Server } from 'node:http';
 import type { Observable } from 'rxjs';
 import type { WebSocketServer } from 'ws';
+import { routeUpgrades, type UpgradeListener } from './upgrade-routing.js';
 
 /**
  * Gives an application that has no WebSocket adapter the one for `ws`; otherwise Nest would look for socket.io and end
@@ -75,13 +77,44 @@ class LazyWsAdapter implements WebSocketAdapter {
   }
 }
 
-/** Without the line in the error log for every frame that a client gets wrong. */
+/**
+ * Without the line in the error log for every frame that a client gets wrong, and without taking the upgrades away from
+ * the host's routes.
+ */
 class QuietWsAdapter extends WsAdapter {
+  private readonly routed: (() => void)[] = [];
+
   override bindErrorHandler(server: WebSocketServer): WebSocketServer {
     server.on('connection', (client) => client.on('error', (error) => this.logger.debug(error.message)));
     server.on('error', (error) => this.logger.error(error));
     return server;
   }
+
+  override async dispose(): Promise<void> {
+    for (const takeOff of this.routed.splice(0)) takeOff();
+    await super.dispose();
+  }
+
+  /** Puts the routing in the place of the listener that the base class adds when it sees a server first. */
+  protected override ensureHttpServerExists(port: number, httpServer?: Server): Server | undefined {
+    const before = httpServer?.listeners('upgrade') ?? [];
+    const server = super.ensureHttpServerExists(port, httpServer);
+    const upgrade = server?.listeners('upgrade').find((listener) => !before.includes(listener));
+    if (!server || !isUpgradeListener(upgrade)) return server;
+    server.off('upgrade', upgrade);
+    const listener = routeUpgrades(server, { upgrade, serves: (pathname) => this.serves(port, pathname) });
+    this.routed.push(() => server.off('upgrade', listener));
+    return server;
+  }
+
+  private serves(port: number, pathname: string): boolean {
+    const servers: readonly { path: string }[] = this.wsServersRegistry.get(port) ?? [];
+    return servers.some(({ path }) => path === pathname);
+  }
+}
+
+function isUpgradeListener(listener: unknown): listener is UpgradeListener {
+  return typeof listener === 'function';
 }
 
 function isRecord(value: unknown): value is Record<string, unknown> {
