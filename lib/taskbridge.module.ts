@@ -1,6 +1,7 @@
 import { type DynamicModule, Module, type NestModule } from '@nestjs/common';
 import { HttpAdapterHost } from '@nestjs/core';
 import { configureTaskBridgeRoutes } from './controllers/fastify-routes.js';
+import { HttpConnections } from './controllers/http-connections.js';
 import { defineTaskBridge, factorySettings, fixedSettings, MountedSurfaces } from './taskbridge.module-definition.js';
 import type { TaskBridgeAsyncOptions, TaskBridgeOptions } from './taskbridge.options.js';
 
@@ -13,6 +14,7 @@ export class TaskBridgeModule implements NestModule {
   constructor(
     private readonly adapterHost: HttpAdapterHost,
     private readonly mounted: MountedSurfaces,
+    private readonly connections: HttpConnections,
   ) {}
 
   /** Routes, DataSource, supplied classes and settings, all known now. */
@@ -33,6 +35,8 @@ export class TaskBridgeModule implements NestModule {
 
   /** Called before the routes are registered, and only where there is an HTTP server. */
   configure(): void {
-    if (this.mounted.http) configureTaskBridgeRoutes(this.adapterHost);
+    if (!this.mounted.http) return;
+    this.connections.attach(this.adapterHost);
+    configureTaskBridgeRoutes(this.adapterHost, this.connections);
   }
 }

@@ -195,6 +195,11 @@ export interface ShutdownSettings {
   drainWindowMs: number;
   /** Limit for running handlers to end after their signal, in ms. @default 10 000 */
   runTimeoutMs: number;
+  /**
+   * Limit for the whole shutdown, from the first hook to the last, in ms. Within it, requests that do not end lose their
+   * connection, runs get at most half of it, and what the database does not take is given up. @default 20 000
+   */
+  timeoutMs: number;
 }
 
 /** The settings with their defaults filled in; what services receive. */

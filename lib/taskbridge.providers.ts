@@ -1,4 +1,5 @@
 import type { Provider, Type } from '@nestjs/common';
+import { HttpConnections } from './controllers/http-connections.js';
 import { HANDLER_EXECUTOR_PROVIDERS } from './executors/handler-executor.providers.js';
 import { HandlerTaskExecutor } from './executors/handler-task-executor.js';
 import { TaskExecutor } from './executors/task-executor.js';
@@ -112,6 +113,7 @@ export function serviceProviders(options: TaskBridgeStaticOptions): Provider[] {
     TaskDeadlineService,
     TaskRetentionService,
     TaskScheduler,
+    HttpConnections,
     TaskBridgeLifecycle,
     ...STREAM_PROVIDERS,
     ...HEALTH_PROVIDERS,

@@ -97,7 +97,7 @@ export function resolveSettings(
       ...defined(runtime.reconciliation),
     },
     retention: resolveRetention(runtime.retention),
-    shutdown: { drainWindowMs: 2_000, runTimeoutMs: 10_000, ...defined(runtime.shutdown) },
+    shutdown: { drainWindowMs: 2_000, runTimeoutMs: 10_000, timeoutMs: 20_000, ...defined(runtime.shutdown) },
     direct: runtime.direct,
     instanceName: runtime.instanceName ?? hostname(),
   };
@@ -178,6 +178,7 @@ const POSITIVE_NUMBERS: ReadonlyArray<[string, (settings: TaskBridgeSettings) =>
   ['reconciliation.claimMs', (s) => s.reconciliation.claimMs],
   ['reconciliation.maxAttempts', (s) => s.reconciliation.maxAttempts],
   ['reconciliation.backoffMs', (s) => s.reconciliation.backoffMs],
+  ['shutdown.timeoutMs', (s) => s.shutdown.timeoutMs],
   ['retention.intervalMs', (s) => s.retention.intervalMs],
   ['retention.batchSize', (s) => s.retention.batchSize],
   ['retention.trim.keepEvents', (s) => s.retention.trim.keepEvents],

@@ -4,6 +4,7 @@ import type { FastifyAdapter } from '@nestjs/platform-fastify';
 import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest, RouteOptions } from 'fastify';
 import { TaskBridgeError } from '../taskbridge.errors.js';
 import { toErrorResponse } from './error-envelope.js';
+import type { HttpConnections } from './http-connections.js';
 import { TASKBRIDGE_ROUTE, type TaskBridgeRouteConfig } from './route-config.js';
 
 /** The Fastify adapter behind the host's application; throws on any other platform. */
@@ -21,11 +22,11 @@ export function assertFastify(adapterHost: HttpAdapterHost): FastifyAdapter {
  * they are. Call it from a module's `configure()`: the adapter exists by then and no route does yet, whereas
  * `onModuleInit` runs after the routes were registered and would be too late.
  */
-export function configureTaskBridgeRoutes(adapterHost: HttpAdapterHost): void {
+export function configureTaskBridgeRoutes(adapterHost: HttpAdapterHost, connections: HttpConnections): void {
   const adapter = assertFastify(adapterHost);
   adapter.useMultipart();
   const instance: FastifyInstance = adapter.getInstance();
-  instance.addHook('onRoute', prepareRoute);
+  instance.addHook('onRoute', (route) => prepareRoute(route, connections));
 }
 
 function isFastifyAdapter(adapter: unknown): adapter is FastifyAdapter {
@@ -33,13 +34,27 @@ function isFastifyAdapter(adapter: unknown): adapter is FastifyAdapter {
   return typeof adapter.getType === 'function' && adapter.getType() === 'fastify';
 }
 
-function prepareRoute(route: RouteOptions): void {
+function prepareRoute(route: RouteOptions, connections: HttpConnections): void {
   const config = routeConfig(route);
   // With two instances of the module the hook is there twice.
   if (!config || route.errorHandler === answerWithEnvelope) return;
   route.errorHandler = answerWithEnvelope;
   route.bodyLimit = config.bodyLimit;
+  route.onSend = [...[route.onSend ?? []].flat(), closeWhileDraining(connections)];
   route.preParsing = [...[route.preParsing ?? []].flat(), preParsing(config)];
+}
+
+/** Clients that would send the next request on this connection would find it closed. */
+function closeWhileDraining(connections: HttpConnections) {
+  return (
+    request: FastifyRequest,
+    reply: FastifyReply,
+    payload: unknown,
+    done: (error: null, payload: unknown) => void,
+  ) => {
+    if (connections.isDraining && request.raw.httpVersionMajor === 1) void reply.header('connection', 'close');
+    done(null, payload);
+  };
 }
 
 function routeConfig(route: RouteOptions): TaskBridgeRouteConfig | undefined {

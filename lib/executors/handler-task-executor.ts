@@ -116,12 +116,19 @@ export class HandlerTaskExecutor extends TaskExecutor implements OnApplicationBo
     return this.draining;
   }
 
+  /** For a drain that takes too long: no lease is renewed any more, so that others take over what is left. */
+  halt(): void {
+    this.keeper.halt();
+    for (const run of this.pool.all()) this.pool.giveUp(run);
+  }
+
   private async shutDown(): Promise<void> {
     this.unsubscribe?.();
     await this.claims.stop();
     await Promise.allSettled(this.granting);
     this.pool.abortAll('SHUTDOWN');
-    await this.pool.settledWithin(this.settings.shutdown.runTimeoutMs);
+    const { runTimeoutMs, timeoutMs } = this.settings.shutdown;
+    await this.pool.settledWithin(Math.min(runTimeoutMs, timeoutMs / 2));
     await this.returnLeases();
     for (const run of this.pool.all()) this.pool.giveUp(run);
     await this.keeper.stop();
@@ -154,14 +161,17 @@ export class HandlerTaskExecutor extends TaskExecutor implements OnApplicationBo
   /** False when a process holds the lease. */
   private cancelUnleased(taskId: string): Promise<boolean> {
     const { registry, events } = this.ports;
-    return registry.transaction(async (manager) => {
-      const task = await registry.getTask(taskId, { manager, lock: true });
-      if (task === undefined || isTerminalStatus(task.status)) return true;
-      if (task.leaseOwner !== null) return false;
-      const reason = task.cancelReason ?? 'cancelled_by_user';
-      await events.append({ taskId, type: 'TASK_CANCELLED', attempt: null, payload: { reason } }, { manager });
-      return true;
-    });
+    return registry.transaction(
+      async (manager) => {
+        const task = await registry.getTask(taskId, { manager, lock: true });
+        if (task === undefined || isTerminalStatus(task.status)) return true;
+        if (task.leaseOwner !== null) return false;
+        const reason = task.cancelReason ?? 'cancelled_by_user';
+        await events.append({ taskId, type: 'TASK_CANCELLED', attempt: null, payload: { reason } }, { manager });
+        return true;
+      },
+      { taskId },
+    );
   }
 
   private async track(work: Promise<unknown>): Promise<void> {

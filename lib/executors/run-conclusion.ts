@@ -54,7 +54,10 @@ export class RunConclusion {
     await this.run.attempt.settled();
     try {
       this.assertResumable();
-      return await this.ports.registry.transaction((manager) => this.release(requests, manager));
+      const { taskId } = this.run.attempt;
+      // Whoever holds the row must not make the handler run again.
+      const row = { taskId, patienceMs: Infinity };
+      return await this.ports.registry.transaction((manager) => this.release(requests, manager), row);
     } catch (error) {
       return isHandlersFault(error) ? this.fail(error) : this.unwritten(error);
     }

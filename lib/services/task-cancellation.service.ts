@@ -39,9 +39,12 @@ export class TaskCancellationService {
   async cancelTask(command: CancelTaskCommand): Promise<CancelTaskResult> {
     const reason = command.reason ?? 'cancelled_by_user';
     checkReason(reason);
-    const { requested } = await this.registry.transaction((manager) => this.decide(command.taskId, reason, manager));
+    const { taskId } = command;
+    const { requested } = await this.registry.transaction((manager) => this.decide(taskId, reason, manager), {
+      taskId,
+    });
     if (requested?.isNew) this.tellExecutor(requested.task);
-    return { taskId: command.taskId, status: requested ? 'CANCELLATION_REQUESTED' : 'ALREADY_TERMINAL' };
+    return { taskId, status: requested ? 'CANCELLATION_REQUESTED' : 'ALREADY_TERMINAL' };
   }
 
   private async decide(taskId: string, reason: string, manager: EntityManager): Promise<CancellationDecision> {

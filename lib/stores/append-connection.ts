@@ -5,7 +5,7 @@ import { messageOf } from '../taskbridge.errors.js';
 import type { TaskBridgeSettings } from '../taskbridge.options.js';
 import { type AppendVerdict, type PreparedAppend, verdictsOf } from './append-command.js';
 import { type AppendMode, appendStatement, freeTasksStatement, lockTasksStatement } from './append.sql.js';
-import { createDirectClient } from './direct-client.js';
+import { createDirectClient, endClient } from './direct-client.js';
 import { type RawRow, runRaw } from './raw-query.js';
 import { tableNames } from './table-names.js';
 
@@ -27,6 +27,9 @@ export class AppendConnection {
   private readonly lockTasks: string;
   private readonly freeTasks: string;
   private client: pg.Client | undefined;
+  private giveUp: (cause: Error) => void = () => undefined;
+  private abandoned = false;
+  private readonly abandonment = new Promise<never>((_, reject) => (this.giveUp = reject));
 
   constructor(
     private readonly dataSource: DataSource,
@@ -36,6 +39,11 @@ export class AppendConnection {
     this.statements = { wait: appendStatement(tables, 'wait'), skip: appendStatement(tables, 'skip') };
     this.lockTasks = lockTasksStatement(tables);
     this.freeTasks = freeTasksStatement(tables);
+    this.abandonment.catch(() => undefined);
+  }
+
+  get isAbandoned(): boolean {
+    return this.abandoned;
   }
 
   /** One statement, one commit. */
@@ -63,10 +71,17 @@ export class AppendConnection {
     return rows.map(([taskId]) => String(taskId));
   }
 
+  /** Ends whatever waits for the server now, and every later call: they reject. */
+  abandon(): void {
+    this.abandoned = true;
+    this.giveUp(new Error('The process stops'));
+    if (this.client !== undefined) this.drop(this.client);
+  }
+
   async close(): Promise<void> {
     const client = this.client;
     this.client = undefined;
-    await client?.end();
+    if (client !== undefined) await endClient(client);
   }
 
   private async run(text: string, values: unknown[], name?: string): Promise<RawRow[]> {
@@ -80,6 +95,7 @@ export class AppendConnection {
   }
 
   private async connected(): Promise<pg.Client> {
+    if (this.abandoned) return this.abandonment;
     if (this.client !== undefined) return this.client;
     const { direct, append, instanceName } = this.settings;
     const client = createDirectClient(this.dataSource, direct, `taskbridge-append ${instanceName}`, {
@@ -87,7 +103,12 @@ export class AppendConnection {
     });
     client.on('error', (error) => this.lost(client, error));
     client.on('end', () => this.drop(client));
-    await client.connect();
+    try {
+      await Promise.race([client.connect(), this.abandonment]);
+    } catch (error) {
+      void endClient(client);
+      throw error;
+    }
     this.client = client;
     try {
       await client.query(SET_UP, [String(append.lockTimeoutMs)]);

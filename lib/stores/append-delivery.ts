@@ -86,7 +86,8 @@ export class AppendDelivery {
       this.logger.warn({ message: 'Appending failed, trying again', reason: messageOf(error) });
     }
     const outageMs = performance.now() - this.outageSince;
-    if (outageMs >= (this.isDraining ? DRAIN_OUTAGE_LIMIT_MS : OUTAGE_LIMIT_MS)) return this.giveUp(appends, error);
+    const limitMs = this.isDraining ? DRAIN_OUTAGE_LIMIT_MS : OUTAGE_LIMIT_MS;
+    if (this.connection.isAbandoned || outageMs >= limitMs) return this.giveUp(appends, error);
     await sleep(Math.min(MAX_PAUSE_MS, Math.max(FIRST_PAUSE_MS, outageMs)));
     return this.deliver(appends, mode);
   }

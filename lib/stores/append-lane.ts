@@ -70,6 +70,11 @@ export class AppendLane implements OnModuleDestroy, OnApplicationShutdown {
     while (!this.isIdle) await new Promise<void>((resolve) => this.idleListeners.push(resolve));
   }
 
+  /** Gives up, with `SERVICE_UNAVAILABLE`, whatever is not durable yet and every later append. For the end of a shutdown. */
+  abandon(): void {
+    this.connection.abandon();
+  }
+
   /** Drains, refuses what comes after, and ends the connection. Idempotent. */
   async close(): Promise<void> {
     await this.drain();
@@ -126,9 +131,14 @@ export class AppendLane implements OnModuleDestroy, OnApplicationShutdown {
     return this.queue.hasParked && performance.now() >= this.parkedDueAt;
   }
 
+  private get isPatienceOver(): boolean {
+    if (this.connection.isAbandoned) return true;
+    return this.drainingSince !== undefined && performance.now() - this.drainingSince > DRAIN_PARKED_LIMIT_MS;
+  }
+
   private async lookAtParked(): Promise<void> {
     this.parkedDueAt = performance.now() + PARKED_RETRY_MS;
-    if (this.drainingSince !== undefined && performance.now() - this.drainingSince > DRAIN_PARKED_LIMIT_MS) {
+    if (this.isPatienceOver) {
       this.delivery.rejectAll(this.queue.takeParked(), new Error('Another transaction holds the row of the task'));
       return;
     }

@@ -1,3 +1,4 @@
+import type { Socket } from 'node:net';
 import { Client, type ClientConfig } from 'pg';
 import type { DataSource, DataSourceOptions } from 'typeorm';
 import type { TaskBridgeSettings } from '../taskbridge.options.js';
@@ -6,6 +7,8 @@ type PostgresOptions = Extract<DataSourceOptions, { type: 'postgres' }>;
 type Credentials = Pick<PostgresOptions, 'url' | 'host' | 'port' | 'username' | 'password' | 'database' | 'ssl'>;
 
 const CONNECT_TIMEOUT_MS = 10_000;
+/** How long a server may take to close its side, in ms. */
+const END_TIMEOUT_MS = 500;
 
 /**
  * A client of its own for the primary of the DataSource, outside its pool; not connected yet. `direct` replaces host,
@@ -28,6 +31,14 @@ export function createDirectClient(
     keepAlive: true,
     ...extra,
   });
+}
+
+/** Ends it politely, and soon afterwards also without the server. Never rejects. */
+export async function endClient(client: Client): Promise<void> {
+  const { connection } = client as unknown as { connection: { stream: Socket } };
+  const timer = setTimeout(() => connection.stream.destroy(), END_TIMEOUT_MS);
+  await client.end().catch(() => undefined);
+  clearTimeout(timer);
 }
 
 function credentialsOf(options: PostgresOptions, direct: TaskBridgeSettings['direct']): Credentials {

@@ -1,9 +1,11 @@
 import type { DataSource, EntityManager } from 'typeorm';
+import { poolWork } from './pool-work.js';
 
 /** One result row, in the order of the select list. */
 export type RawRow = readonly unknown[];
 
-interface RawQuery {
+/** A statement as `pg` takes it. */
+export interface RawQuery {
   text: string;
   values: unknown[];
   rowMode: 'array';
@@ -11,9 +13,14 @@ interface RawQuery {
   name?: string;
 }
 
+export interface RawResult {
+  rows: RawRow[];
+  rowCount: number | null;
+}
+
 /** What a pool and a checked-out connection of `pg` have in common. */
 export interface RawQueryable {
-  query(query: RawQuery): Promise<{ rows: RawRow[]; rowCount: number | null }>;
+  query(query: RawQuery): Promise<RawResult>;
 }
 
 const OID = { bool: 16, int8: 20, int2: 21, int4: 23, json: 114, float8: 701 } as const;
@@ -45,12 +52,7 @@ export async function rawCount(source: DataSource | EntityManager, text: string,
 }
 
 /** The same on a connection of the caller's; `name` makes it a prepared statement there. */
-export function runRaw(
-  connection: RawQueryable,
-  text: string,
-  values: unknown[],
-  name?: string,
-): Promise<{ rows: RawRow[]; rowCount: number | null }> {
+export function runRaw(connection: RawQueryable, text: string, values: unknown[], name?: string): Promise<RawResult> {
   const query: RawQuery = { text, values, rowMode: 'array', types };
   if (name !== undefined) query.name = name;
   return connection.query(query);
@@ -71,5 +73,5 @@ async function connectionOf(source: DataSource | EntityManager): Promise<RawQuer
     return (await source.queryRunner.connect()) as RawQueryable;
   }
   const dataSource = 'dataSource' in source ? source.dataSource : source;
-  return (dataSource.driver as unknown as { master: RawQueryable }).master;
+  return poolWork(dataSource);
 }

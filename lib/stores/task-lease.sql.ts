@@ -1,3 +1,4 @@
+import { WITHIN_ONE_TRY } from './row-turns.js';
 import type { TableNames } from './table-names.js';
 import { TASK_COLUMNS } from './task-row.js';
 
@@ -30,10 +31,11 @@ export function leaseSql(t: TableNames): LeaseSql {
   const nextAttempt = 'attempt = t.attempt + 1, append_no = 0';
   const deadline = `deadline_at = coalesce(t.deadline_at, t.created_at + $2::float8 * interval '1 millisecond')`;
   const untouched = `t.task_id = $1 and t.status = 0 and t.attempt = 0 and t.lease_owner is null
-  and t.next_run_at is null and t.cancel_requested_at is null`;
+  and t.next_run_at is null and t.cancel_requested_at is null and ${WITHIN_ONE_TRY}`;
   return {
     // Opens the next attempt of a task that is run by an executor without leases.
-    beginAttempt: `update ${t.tasks} t set ${nextAttempt} where t.task_id = $1 and t.status < 2 returning t.attempt`,
+    beginAttempt: `update ${t.tasks} t set ${nextAttempt} where t.task_id = $1 and t.status < 2
+  and ${WITHIN_ONE_TRY} returning t.attempt`,
     // Leases a task that nobody has had yet; a repeat finds it taken. $2 ms of deadline for a task without one.
     grantFirst: `
 update ${t.tasks} t set lease_owner = $3, ${deadline}, ${nextAttempt} where ${untouched} returning ${TASK_COLUMNS}`,
@@ -44,6 +46,7 @@ update ${t.tasks} t set next_run_at = clock_timestamp(), ${deadline} where ${unt
     enqueueResume: `
 update ${t.tasks} t set next_run_at = clock_timestamp()
 where t.task_id = $1 and t.status = 1 and t.lease_owner is null and t.suspended_at is not null and t.next_run_at is null
+  and ${WITHIN_ONE_TRY}
 returning t.task_id`,
     // Leases due tasks, of each type at most as many as there are slots. $2 is [{task_type, count}].
     claim: `
@@ -70,7 +73,8 @@ where t.task_id = $1`,
     // Gives one lease back and fences its attempt. $4 ms until the task may run again.
     handBack: `
 update ${t.tasks} t set lease_owner = null, next_run_at = ${inMs('$4')}, ${nextAttempt}
-where t.task_id = $1 and t.lease_owner = $2 and t.attempt = $3 and t.status < 2 returning t.task_id`,
+where t.task_id = $1 and t.lease_owner = $2 and t.attempt = $3 and t.status < 2 and ${WITHIN_ONE_TRY}
+returning t.task_id`,
     // Gives back every lease of a process whose row nobody holds at the moment.
     handBackAll: `
 with held as materialized (

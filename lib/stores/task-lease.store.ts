@@ -3,8 +3,9 @@ import type { DataSource, EntityManager } from 'typeorm';
 import { validate as isUuid } from 'uuid';
 import { TaskBridgeError, taskNotFound } from '../taskbridge.errors.js';
 import { TASKBRIDGE_DATA_SOURCE } from '../taskbridge.tokens.js';
-import { rawRows } from './raw-query.js';
+import { type RawRow, rawRows } from './raw-query.js';
 import type { TaskRecord } from './records.js';
+import { rowTurns } from './row-turns.js';
 import { tableNames } from './table-names.js';
 import { type LeaseSql, leaseSql, type ReclaimVerdict } from './task-lease.sql.js';
 import { AFTER_TASK_COLUMNS, TASK_COLUMNS, taskOf } from './task-row.js';
@@ -70,7 +71,7 @@ export class TaskLeaseStore {
   /** The number of the new attempt. Rejects with `TASK_NOT_FOUND` and `TASK_ALREADY_TERMINAL`. */
   async beginAttempt(taskId: string): Promise<number> {
     if (!isUuid(taskId)) throw taskNotFound(taskId);
-    const [row] = await rawRows(this.dataSource, this.sql.beginAttempt, [taskId]);
+    const [row] = await this.onRow(taskId, this.sql.beginAttempt, [taskId]);
     if (row !== undefined) return Number(row[0]);
     const { tasks } = tableNames(this.dataSource);
     const known = await rawRows(this.dataSource, `select ${TASK_COLUMNS} from ${tasks} t where t.task_id = $1`, [
@@ -82,18 +83,18 @@ export class TaskLeaseStore {
 
   /** Leases a task that has just been created; `undefined` when anybody has or had it, or it was cancelled. */
   async grantFirst({ taskId, deadlineMs }: NewWork, processId: string): Promise<TaskRecord | undefined> {
-    const [row] = await rawRows(this.dataSource, this.sql.grantFirst, [taskId, deadlineMs ?? null, processId]);
+    const [row] = await this.onRow(taskId, this.sql.grantFirst, [taskId, deadlineMs ?? null, processId]);
     return row === undefined ? undefined : taskOf(row);
   }
 
   /** Queues a task that has just been created; `false` where `grantFirst` finds nothing. */
   async enqueue({ taskId, deadlineMs }: NewWork): Promise<boolean> {
-    return (await rawRows(this.dataSource, this.sql.enqueue, [taskId, deadlineMs ?? null])).length > 0;
+    return (await this.onRow(taskId, this.sql.enqueue, [taskId, deadlineMs ?? null])).length > 0;
   }
 
   /** Queues a task whose run waits for an answer; `false` when it is queued, runs or has ended. */
   async enqueueResume(taskId: string): Promise<boolean> {
-    return (await rawRows(this.dataSource, this.sql.enqueueResume, [taskId])).length > 0;
+    return (await this.onRow(taskId, this.sql.enqueueResume, [taskId])).length > 0;
   }
 
   /** Leases due tasks, the longest due first, at most `count` per type. */
@@ -113,10 +114,14 @@ export class TaskLeaseStore {
     await rawRows(manager, this.sql.suspend, [taskId, next.runAgain]);
   }
 
-  /** Queues the task again, due in `delayMs`, at no cost in retries; `false` when the lease was not this run's. */
+  /**
+   * Queues the task again, due in `delayMs`, at no cost in retries; `false` when the lease was not this run's. Waits for
+   * a row that somebody holds until the process stops.
+   */
   async handBack(lease: LeaseKey, delayMs = 0): Promise<boolean> {
     const { taskId, processId, attempt } = lease;
-    return (await rawRows(this.dataSource, this.sql.handBack, [taskId, processId, attempt, delayMs])).length > 0;
+    const values = [taskId, processId, attempt, delayMs];
+    return (await this.onRow(taskId, this.sql.handBack, values, Infinity)).length > 0;
   }
 
   /** All of them, due at once; rows that somebody holds are left out, see `countHeld`. */
@@ -169,5 +174,10 @@ export class TaskLeaseStore {
   /** Leased tasks whose cancellation was requested longer than `graceMs` ago, the oldest first. */
   async listCancelOverdue(graceMs: number, limit: number): Promise<TaskRecord[]> {
     return (await rawRows(this.dataSource, this.sql.cancelOverdue, [graceMs, limit])).map(taskOf);
+  }
+
+  /** Waits for a row that somebody holds without keeping a connection for it. */
+  private onRow(taskId: string, sql: string, values: unknown[], patienceMs?: number): Promise<RawRow[]> {
+    return rowTurns(this.dataSource).take(taskId, () => rawRows(this.dataSource, sql, values), patienceMs);
   }
 }

@@ -1,3 +1,4 @@
+import { WITHIN_ONE_TRY } from './row-turns.js';
 import type { TableNames } from './table-names.js';
 import type { TaskHandoff } from './task-registry.js';
 import { TASK_COLUMNS } from './task-row.js';
@@ -15,11 +16,16 @@ export interface RegistrySql {
   readonly overdue: string;
   claim(kind: TaskHandoff): string;
   delivered(kind: TaskHandoff): string;
+  /** The same outside a transaction. */
+  deliveredSoon(kind: TaskHandoff): string;
   failed(kind: TaskHandoff): string;
 }
 
 /** The registry's statements for one set of tables. */
 export function registrySql(t: TableNames): RegistrySql {
+  const delivered = (kind: TaskHandoff): string => `
+update ${t.tasks} t set ${PREFIX[kind]}_state = 2, ${PREFIX[kind]}_next_try_at = null, ${PREFIX[kind]}_last_error = null
+where t.task_id = $1 and t.${PREFIX[kind]}_state = 1`;
   const byId = `select ${TASK_COLUMNS} from ${t.tasks} t where t.task_id = $1`;
   return {
     // Creates the task unless its key exists; waits for a concurrent create of the same key. $9 ms of deadline, $11 ms
@@ -70,12 +76,11 @@ update ${t.tasks} t set ${PREFIX[kind]}_attempts = t.${PREFIX[kind]}_attempts + 
   ${PREFIX[kind]}_next_try_at = clock_timestamp() + $2::float8 * interval '1 millisecond'
 from due where t.task_id = due.task_id
 returning ${TASK_COLUMNS}`,
-    delivered: (kind) => `
-update ${t.tasks} t set ${PREFIX[kind]}_state = 2, ${PREFIX[kind]}_next_try_at = null, ${PREFIX[kind]}_last_error = null
-where t.task_id = $1 and t.${PREFIX[kind]}_state = 1`,
+    delivered,
+    deliveredSoon: (kind) => `${delivered(kind)} and ${WITHIN_ONE_TRY}`,
     failed: (kind) => `
 update ${t.tasks} t set ${PREFIX[kind]}_last_error = $2,
   ${PREFIX[kind]}_next_try_at = clock_timestamp() + $3::float8 * interval '1 millisecond'
-where t.task_id = $1 and t.${PREFIX[kind]}_state = 1`,
+where t.task_id = $1 and t.${PREFIX[kind]}_state = 1 and ${WITHIN_ONE_TRY}`,
   };
 }

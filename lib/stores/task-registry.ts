@@ -51,6 +51,13 @@ export interface CancellationRequest {
   claimMs: number;
 }
 
+/** The task whose row a transaction is going to lock, and for how long it may wait for it. */
+export interface TaskRowWait {
+  taskId: string;
+  /** `Infinity` waits until the process stops. */
+  patienceMs?: number | undefined;
+}
+
 /** Which hand-off of a task row: its submission to the executor, or its cancellation. */
 export type TaskHandoff = 'submission' | 'cancellation';
 
@@ -66,8 +73,12 @@ export type TaskHandoff = 'submission' | 'cancellation';
  * - All rows are read from the primary.
  */
 export abstract class TaskRegistry {
-  /** Runs `work` in one READ COMMITTED transaction on one connection. */
-  abstract transaction<T>(work: (manager: EntityManager) => Promise<T>): Promise<T>;
+  /**
+   * Runs `work` in one READ COMMITTED transaction on one connection. With `taskId` it is work that locks this task's row:
+   * it may be called again after it was rolled back, and is refused with `SERVICE_UNAVAILABLE` when the row stays held
+   * for `patienceMs`, 5 000 unless told.
+   */
+  abstract transaction<T>(work: (manager: EntityManager) => Promise<T>, row?: TaskRowWait): Promise<T>;
   /** Runs `work` in one read-only REPEATABLE READ transaction: everything it reads is of one instant. */
   abstract snapshot<T>(work: (manager: EntityManager) => Promise<T>): Promise<T>;
   abstract createTask(task: NewTask, options?: StoreOptions): Promise<TaskCreation>;

@@ -28,7 +28,7 @@ import {
   SuspensionStore,
 } from './suspension.store.js';
 import { tableNames } from './table-names.js';
-import { inTransaction } from './transactions.js';
+import { inTransaction, withTaskRow } from './transactions.js';
 
 /** Actions of this prefix are the library's own: an answer in a person's stead. */
 const EXPIRY_PREFIX = 'expiry:';
@@ -62,7 +62,8 @@ export class TypeOrmSuspensionStore extends SuspensionStore {
     if (requests.length > 1 && command.appendId !== undefined) {
       throw validationError([{ field: 'appendId', message: 'fits one request only; number the appends instead' }]);
     }
-    return inTransaction(this.dataSource, options.manager, (manager) => this.open(command, requests, manager));
+    const row = { taskId: command.taskId, manager: options.manager };
+    return withTaskRow(this.dataSource, row, (manager) => this.open(command, requests, manager));
   }
 
   async getSuspension(
@@ -85,7 +86,8 @@ export class TypeOrmSuspensionStore extends SuspensionStore {
     if (submission.clientActionId.startsWith(EXPIRY_PREFIX)) {
       throw validationError([{ field: 'clientActionId', message: `must not start with "${EXPIRY_PREFIX}"` }]);
     }
-    return inTransaction(this.dataSource, options.manager, (manager) => this.decide(submission, manager));
+    const row = { taskId: submission.taskId, manager: options.manager };
+    return withTaskRow(this.dataSource, row, (manager) => this.decide(submission, manager));
   }
 
   async listPendingResumeHandoffs(limit: number, claimMs: number): Promise<PendingResume[]> {

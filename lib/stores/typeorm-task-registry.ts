@@ -6,6 +6,7 @@ import { TaskBridgeError, validationError } from '../taskbridge.errors.js';
 import { TASKBRIDGE_DATA_SOURCE } from '../taskbridge.tokens.js';
 import { storableJson } from './append-command.js';
 import type { StoreOptions } from './event.store.js';
+import { poolWork } from './pool-work.js';
 import { rawCount, type RawRow, rawRows } from './raw-query.js';
 import type { TaskRecord } from './records.js';
 import { tableNames } from './table-names.js';
@@ -17,10 +18,12 @@ import {
   type TaskListQuery,
   type TaskListRow,
   TaskRegistry,
+  type TaskRowWait,
 } from './task-registry.js';
 import { type RegistrySql, registrySql } from './task-registry.sql.js';
 import { AFTER_TASK_COLUMNS, taskOf } from './task-row.js';
-import { inTransaction, isInTransaction } from './transactions.js';
+import { rowTurns } from './row-turns.js';
+import { inTransaction, isInTransaction, withTaskRow } from './transactions.js';
 
 /** A key that vanishes between the refused insert and the read was retained away; the next try creates the task. */
 const CREATE_TRIES = 3;
@@ -36,12 +39,13 @@ export class TypeOrmTaskRegistry extends TaskRegistry {
     this.sql = registrySql(tableNames(dataSource));
   }
 
-  transaction<T>(work: (manager: EntityManager) => Promise<T>): Promise<T> {
+  transaction<T>(work: (manager: EntityManager) => Promise<T>, row?: TaskRowWait): Promise<T> {
+    if (row !== undefined && isUuid(row.taskId)) return withTaskRow(this.dataSource, row, work);
     return inTransaction(this.dataSource, undefined, work);
   }
 
   snapshot<T>(work: (manager: EntityManager) => Promise<T>): Promise<T> {
-    return this.dataSource.manager.transaction('REPEATABLE READ', async (manager) => {
+    return poolWork(this.dataSource).transaction('REPEATABLE READ', async (manager) => {
       await manager.query('set transaction read only');
       return work(manager);
     });
@@ -103,16 +107,21 @@ export class TypeOrmTaskRegistry extends TaskRegistry {
   }
 
   async markHandoffDelivered(taskId: string, kind: TaskHandoff, options: StoreOptions = {}): Promise<void> {
-    await rawRows(this.source(options), this.sql.delivered(kind), [taskId]);
+    if (options.manager !== undefined) await rawRows(options.manager, this.sql.delivered(kind), [taskId]);
+    else await this.onRow(taskId, this.sql.deliveredSoon(kind), [taskId]);
   }
 
   async markHandoffFailed(taskId: string, kind: TaskHandoff, error: string, retryInMs: number): Promise<void> {
-    await rawRows(this.dataSource, this.sql.failed(kind), [taskId, error.slice(0, MAX_ERROR_LENGTH), retryInMs]);
+    await this.onRow(taskId, this.sql.failed(kind), [taskId, error.slice(0, MAX_ERROR_LENGTH), retryInMs]);
   }
 
   async listOverdue(limit: number): Promise<string[]> {
     const rows = await rawRows(this.dataSource, this.sql.overdue, [limit]);
     return rows.map(([taskId]) => String(taskId));
+  }
+
+  private onRow(taskId: string, sql: string, values: unknown[]): Promise<RawRow[]> {
+    return rowTurns(this.dataSource).take(taskId, () => rawRows(this.dataSource, sql, values));
   }
 
   private source(options: StoreOptions): DataSource | EntityManager {

@@ -31,7 +31,8 @@ const PROBE_TIMEOUT_MS = 3_000;
 const DEAF_LIMIT_MS = 10_000;
 /** How long the boot waits for the listener to hear its first probe. */
 const SELF_TEST_MS = 3_000;
-const FLUSH_LIMIT_MS = 2_000;
+/** Share of `shutdown.timeoutMs`. */
+const FLUSH_SHARE = 0.1;
 const STEP_MS = 5;
 
 /**
@@ -46,6 +47,7 @@ export class PostgresWakeUps extends WakeUps implements OnApplicationBootstrap, 
   private readonly outbox: NotifyOutbox;
   private readonly sender: NotifySender;
   private readonly listener: ReconnectingClient;
+  private readonly flushLimitMs: number;
   private checkTimer: NodeJS.Timeout | undefined;
   private probeSent = 0;
   private probeHeard = 0;
@@ -61,6 +63,7 @@ export class PostgresWakeUps extends WakeUps implements OnApplicationBootstrap, 
     private readonly metrics: MetricsSink,
   ) {
     super();
+    this.flushLimitMs = settings.shutdown.timeoutMs * FLUSH_SHARE;
     const channel = new NotifyChannel(dataSource, settings.direct);
     this.outbox = new NotifyOutbox(processId, settings.streams.notify === 'inline');
     this.sender = new NotifySender(this.outbox, channel, () => this.probe());
@@ -111,8 +114,7 @@ export class PostgresWakeUps extends WakeUps implements OnApplicationBootstrap, 
     clearInterval(this.checkTimer);
     this.checkTimer = undefined;
     this.hearing = false;
-    await this.sender.stop(FLUSH_LIMIT_MS);
-    await this.listener.stop();
+    await Promise.all([this.sender.stop(this.flushLimitMs), this.listener.stop()]);
   }
 
   publishEvents(events: readonly LogEvent[]): void {

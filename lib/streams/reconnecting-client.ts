@@ -1,5 +1,7 @@
 import { Logger } from '@nestjs/common';
+import { setTimeout as delay } from 'node:timers/promises';
 import type pg from 'pg';
+import { endClient } from '../stores/direct-client.js';
 import { messageOf } from '../taskbridge.errors.js';
 
 export interface ReconnectingClientOptions {
@@ -14,6 +16,8 @@ export interface ReconnectingClientOptions {
 
 const FIRST_RETRY_MS = 100;
 const MAX_RETRY_MS = 10_000;
+/** How long `stop` waits for a connection that is being made. */
+const STOP_LIMIT_MS = 500;
 
 /** One connection outside the pool that comes back by itself, with exponential backoff and jitter. */
 export class ReconnectingClient {
@@ -46,10 +50,10 @@ export class ReconnectingClient {
   async stop(): Promise<void> {
     this.stopped = true;
     clearTimeout(this.retryTimer);
-    await this.connecting;
+    await Promise.race([this.connecting, delay(STOP_LIMIT_MS, undefined, { ref: false })]);
     const client = this.client;
     this.client = undefined;
-    if (client) await client.end().catch(ignore);
+    if (client) await endClient(client);
   }
 
   private async connect(): Promise<void> {
@@ -60,7 +64,7 @@ export class ReconnectingClient {
     try {
       await client.connect();
       await this.options.onConnected(client);
-      if (this.stopped) return await client.end();
+      if (this.stopped) return await endClient(client);
       this.client = client;
       this.failures = 0;
     } catch (error) {
