@@ -81,7 +81,7 @@ export function factorySettings(options: TaskBridgeAsyncOptions): Provider[] {
 async function assertMigrated(source: DataSource): Promise<void> {
   const { tasks } = tableNames(source);
   const [row] = await source.query<{ exists: boolean }[]>('select to_regclass($1) is not null as exists', [tasks]);
-  if (row?.exists === true) return;
+  if (row?.exists) return;
   throw new Error(
     `TaskBridgeModule: the table ${tasks} does not exist; set runMigrations: true, call runTaskBridgeMigrations(dataSource) ` +
       'before the app boots, or add createTaskBridgeMigrations() to the migrations of your DataSource and run them',

@@ -63,7 +63,8 @@ function routeConfig(route: RouteOptions): TaskBridgeRouteConfig | undefined {
 }
 
 function answerWithEnvelope(error: FastifyError, _request: FastifyRequest, reply: FastifyReply): void {
-  const { status, envelope } = toErrorResponse(error);
+  const { status, envelope, retryAfterSeconds } = toErrorResponse(error);
+  if (retryAfterSeconds !== undefined) void reply.header('retry-after', String(retryAfterSeconds));
   void reply.status(status).type('application/json; charset=utf-8').send(envelope);
 }
 

@@ -47,7 +47,10 @@ export class TaskActionService {
     return { taskId, suspendId, clientActionId, status: decision.outcome };
   }
 
-  private async handOver({ taskId, suspendId, clientActionId }: SubmitActionCommand, decision: ActionDecision): Promise<void> {
+  private async handOver(
+    { taskId, suspendId, clientActionId }: SubmitActionCommand,
+    decision: ActionDecision,
+  ): Promise<void> {
     this.logger.log({ message: 'Action accepted', taskId, suspendId, clientActionId });
     if (!this.dispatcher.enabled) return this.wakeUps.publishWork('handoff', taskId);
     const suspension: TaskSuspensionRecord | undefined = await this.suspensions.getSuspension(taskId, suspendId);

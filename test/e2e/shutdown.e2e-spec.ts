@@ -115,7 +115,9 @@ describe('an instance that goes away', () => {
       const seqs = await continueOn(second.url, follower, index);
       expect(seqs).toEqual(oneTo(seqs.length));
     }
-    const outcome = await query('select status, retries, attempt, count(*)::int as n from taskbridge_tasks group by 1, 2, 3');
+    const outcome = await query(
+      'select status, retries, attempt, count(*)::int as n from taskbridge_tasks group by 1, 2, 3',
+    );
     expect(outcome).toMatchObject([{ status: 2, retries: 1, n: TASKS }]);
   }, 120_000);
 });
