@@ -137,7 +137,7 @@ function failureOf(error: unknown): TaskFailure {
   const message = errorText(error);
   if (!isTaskFailedError(error)) return { message };
   const code = typeof error.code === 'string' ? eventText(error.code).slice(0, MAX_CODE_LENGTH) : '';
-  return { message, retryable: Boolean(error.retryable), ...(code !== '' && { code }) };
+  return { message, retryable: error.retryable, ...(code !== '' && { code }) };
 }
 
 /** Refused for what the handler reported or returned, not for where the task or the database stands. */
