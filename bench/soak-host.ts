@@ -50,9 +50,7 @@ function services(): object[] {
   const wrappers = [...modules]
     .filter(({ name }) => name === TaskBridgeModule.name)
     .flatMap((one) => [...one.providers.values()]);
-  return wrappers.flatMap(({ instance }) =>
-    typeof instance === 'object' && instance !== null ? [instance] : [],
-  );
+  return wrappers.flatMap(({ instance }) => (typeof instance === 'object' && instance !== null ? [instance] : []));
 }
 
 answerCalls({ boot, measure });
