@@ -40,8 +40,11 @@ describe('waiting for a log to grow', () => {
     const patient = createTestStores(opened.dataSource, { streams: { backstopPollMs: 60_000 } });
     const waiting = patient.events.waitAfter(taskId, 1, { limit: 10, timeoutMs: 60_000 });
     await eventually(() => patient.wakeUps.subscribers === 1);
-    await other.events.append({ taskId, type: 'TASK_PROGRESS', payload: { progress: 1 }, attempt });
-    await other.events.append({ taskId, type: 'TASK_PROGRESS', payload: { progress: 2 }, attempt });
+    // In one transaction: a first read that comes late must not find one without the other.
+    await other.registry.transaction(async (manager) => {
+      await other.events.append({ taskId, type: 'TASK_PROGRESS', payload: { progress: 1 }, attempt }, { manager });
+      await other.events.append({ taskId, type: 'TASK_PROGRESS', payload: { progress: 2 }, attempt }, { manager });
+    });
     const [, , third] = await other.events.listAfter(taskId, 0, 10);
     patient.wakeUps.publishEvents(third === undefined ? [] : [third]);
     expect(seqs(await waiting)).toEqual([2, 3]);
