@@ -1,5 +1,6 @@
 import { afterAll, afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { TaskActionService } from '../../lib/services/task-action.service.js';
+import { eventually } from '../support/eventually.js';
 import { CrashScene } from './support/crash-scene.js';
 import { SpareHosts } from './support/fault-cluster.js';
 
@@ -104,9 +105,14 @@ describe('A process that dies', () => {
       await victim.dies();
       const taskId = await oneTask();
       const other = await scene.other();
-      await other.until(taskId, (log) => log.length > 2);
+      await eventually(async () => {
+        const { retries, leaseOwner } = await other.task(taskId);
+        return retries === 1 && leaseOwner !== null;
+      });
       await other.cancel(taskId);
-      expect((await scene.endOf(taskId)).at(-1)?.type).toBe('TASK_CANCELLED');
+      const log = await scene.endOf(taskId);
+      expect(log.at(-1)?.type).toBe('TASK_CANCELLED');
+      expect(log.filter(({ type }) => type === 'TASK_STARTED').length).toBe(1);
     });
 
     it('after the task is queued is followed by one who takes it from the queue', async () => {
