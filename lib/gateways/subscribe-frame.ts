@@ -2,7 +2,9 @@ import type { GapMode, WebSocketSubscribeRequest } from '@taskbridge/protocol';
 import type { RawData } from 'ws';
 
 /** What a client may ask for: the one frame it sends. Members that the wire does not define are ignored. */
-export type SubscribeFrame = Required<Omit<WebSocketSubscribeRequest, 'gap'>> & { gap: GapMode | undefined };
+export type SubscribeFrame = Required<Pick<WebSocketSubscribeRequest, 'action' | 'taskId' | 'lastEventId'>> & {
+  gap: GapMode | undefined;
+};
 
 /** `undefined` for anything that is not a subscribe frame; whether its cursor is one is for the log to say. */
 export function parseSubscribe(data: RawData, isBinary: boolean): SubscribeFrame | undefined {

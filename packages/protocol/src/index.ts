@@ -35,16 +35,26 @@ export {
 } from './events.js';
 export {
   CLOSE_CODES,
+  SUBSCRIPTION_END_REASONS,
+  SUBSCRIPTION_REFUSAL_CODES,
+  WEB_SOCKET_SUBPROTOCOL,
   type CloseCode,
   type EventGap,
   type GapMode,
+  type MultiplexHeartbeatFrame,
+  type MultiplexServerFrame,
   type SseHeartbeatFrame,
   type SseServerFrame,
   type SubscriptionConfirmedFrame,
+  type SubscriptionEndedFrame,
+  type SubscriptionEndReason,
+  type SubscriptionRefusalCode,
+  type WebSocketClientFrame,
   type WebSocketGapFrame,
   type WebSocketHeartbeatFrame,
   type WebSocketServerFrame,
   type WebSocketSubscribeRequest,
+  type WebSocketUnsubscribeRequest,
 } from './frames.js';
 export { type PayloadProblem } from './object-shape.js';
 export { checkEventEnvelope, checkEventPayload } from './payload-validators.js';
@@ -70,6 +80,7 @@ export {
   type CancellationView,
   type OpenSuspensionView,
   type PollEventsResponse,
+  type StreamTicketResponse,
   type TaskListItem,
   type TaskListResponse,
   type TaskSnapshot,

@@ -89,3 +89,15 @@ export interface PollEventsResponse {
   /** More events are in the log already; when false, the next poll waits. */
   hasMore: boolean;
 }
+
+/**
+ * A ticket to open one stream of one task without credentials: `?ticket=…` on SSE or at a WebSocket's upgrade, or
+ * `ticket` in a subscribe frame of a multiplexed connection. Presenting it spends it.
+ */
+export interface StreamTicketResponse {
+  /** A secret of 43 characters of base64url. */
+  ticket: string;
+  taskId: string;
+  /** RFC 3339; the database's clock decides. */
+  expiresAt: string;
+}

@@ -3,6 +3,7 @@ import {
   DIAGNOSIS_KINDS,
   EVENT_ID_PATTERN,
   isTaskId,
+  SUBSCRIPTION_END_REASONS,
   SUSPENSION_KINDS,
   TASK_CLIENT_ACTION_STATUSES,
   TASK_EVENT_TYPES,
@@ -33,6 +34,7 @@ describe('shipped schemas', () => {
       'event-gap',
       'poll-events-response',
       'sse-heartbeat',
+      'stream-ticket',
       'task-client-action',
       'task-client-action-response',
       'task-create-request',
@@ -43,8 +45,11 @@ describe('shipped schemas', () => {
       'task-snapshot',
       'websocket-gap',
       'websocket-heartbeat',
+      'websocket-multiplex-heartbeat',
       'websocket-subscribe-request',
       'websocket-subscription-confirmed',
+      'websocket-subscription-ended',
+      'websocket-unsubscribe-request',
     ]);
     expect([...new Set(fixtures.map(({ schema }) => schema))].toSorted()).toEqual(schemaNames);
   });
@@ -66,6 +71,7 @@ describe('shipped schemas', () => {
     ['task-created-response', TASK_STATUSES],
     ['cancel-task-response', CANCEL_TASK_STATUSES],
     ['task-client-action-response', TASK_CLIENT_ACTION_STATUSES],
+    ['websocket-subscription-ended', SUBSCRIPTION_END_REASONS],
   ])('%s names the same values as the types: %j', (schema, values) => {
     expect(schemaText(schema)).toContain(`"enum":${JSON.stringify(values)}`);
   });
@@ -100,6 +106,12 @@ describe('shipped schemas', () => {
     ['a subscribe with a malformed cursor', 'websocket-subscribe-request.start', { lastEventId: 'latest' }],
     ['a subscribe with another way to meet a gap', 'websocket-subscribe-request.gap', { gap: 'replay' }],
     ['a gap without a snapshot', 'websocket-gap.completed', { snapshot: null }],
+    ['a subscribe with a ticket that is no text', 'websocket-subscribe-request.multiplex', { ticket: 1 }],
+    ['an end of a subscription for another reason', 'websocket-subscription-ended.terminal', { reason: 'STALLED' }],
+    ['a refusal without its error', 'websocket-subscription-ended.terminal', { reason: 'REFUSED' }],
+    ['an error of a log that ended', 'websocket-subscription-ended.refused', { reason: 'TERMINAL' }],
+    ['a heartbeat of a connection with a task', 'websocket-multiplex-heartbeat.idle', { taskId: 't' }],
+    ['a ticket that is too short', 'stream-ticket.issued', { ticket: 'abc' }],
     ['a frame with another action', 'websocket-subscribe-request.start', { action: 'unsubscribe' }],
     ['a heartbeat with a null cursor', 'sse-heartbeat.idle', { eventId: null }],
     ['an error without a time', 'error-envelope.validation', { timestamp: 'now' }],
@@ -119,6 +131,9 @@ describe('shipped schemas', () => {
     'error-envelope.validation',
     'websocket-subscribe-request.start',
     'websocket-subscription-confirmed.start',
+    'websocket-subscription-ended.refused',
+    'websocket-multiplex-heartbeat.idle',
+    'stream-ticket.issued',
   ])('let %s grow by fields', (base) => {
     expect(accepts(ajv, base.slice(0, base.indexOf('.')), { ...fixture(base), later: 1 })).toBe(true);
   });

@@ -4,6 +4,7 @@ import {
   isTaskEventType,
   isTerminalEventType,
   isTerminalStatus,
+  SUBSCRIPTION_REFUSAL_CODES,
   TASK_EVENT_TYPES,
   TASK_FAILURE_CODES,
   TASK_STATUSES,
@@ -69,6 +70,11 @@ describe('codes that outlive a release', () => {
       TASK_SUBMISSION_ERROR: 503,
       SERVICE_UNAVAILABLE: 503,
     });
+  });
+
+  it('keeps the codes of refused subscribes, none of which is an error code', () => {
+    expect(SUBSCRIPTION_REFUSAL_CODES).toEqual(['ALREADY_SUBSCRIBED', 'SUBSCRIPTION_LIMIT']);
+    expect(SUBSCRIPTION_REFUSAL_CODES.filter((code) => code in ERROR_CODES)).toEqual([]);
   });
 
   it('keeps the failure codes', () => {
