@@ -42,6 +42,8 @@ export default {
     '^@taskbridge/nestjs$': '<rootDir>/lib/index.ts',
     '^@taskbridge/nestjs/(.*)$': '<rootDir>/lib/$1/index.ts',
     '^@taskbridge/protocol$': '<rootDir>/packages/protocol/src/index.ts',
+    '^@taskbridge/client$': '<rootDir>/packages/client/src/index.ts',
+    '^@taskbridge/client/(.*)$': '<rootDir>/packages/client/src/$1/index.ts',
     '^(\\.{1,2}/.*)\\.js$': '$1',
   },
   globalSetup: '<rootDir>/test/global-setup.mjs',

@@ -11,6 +11,8 @@ import { transform } from '@swc/core';
 const root = fileURLToPath(new URL('../../', import.meta.url));
 const aliases = new Map([
   ['@taskbridge/protocol', 'packages/protocol/src/index.ts'],
+  ['@taskbridge/client', 'packages/client/src/index.ts'],
+  ['@taskbridge/client/node', 'packages/client/src/node/index.ts'],
   ['@taskbridge/nestjs', 'lib/index.ts'],
 ]);
 

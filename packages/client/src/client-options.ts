@@ -1,0 +1,52 @@
+import type { CheckpointStore } from './checkpoints/checkpoint-store.js';
+import type { DiagnosticsListener } from './diagnostics.js';
+import type { AuthHeaderProvider } from './http/auth-headers.js';
+import type { NetworkStatus } from './recovery/network-status.js';
+import type { RecoveryOptions } from './recovery/recovery-options.js';
+import type { GapListener } from './recovery/task-gap.js';
+import type { TaskRoutes } from './routes.js';
+import type { WebSocketAuth } from './transports/socket-identity.js';
+import type { TransportName } from './transports/transport.js';
+import type { WebSocketConstructor } from './transports/web-socket.js';
+
+/** Everything but `baseUrl` has a default. */
+export interface TaskBridgeClientOptions {
+  /** Origin of the server, with a path where the API is below one; empty for the page's own. */
+  baseUrl: string;
+  /** Without one, requests carry no headers of their own: cookies, or nothing. */
+  authHeaderProvider?: AuthHeaderProvider;
+  /** @default 'ticket' with an `authHeaderProvider`, otherwise 'none' */
+  webSocketAuth?: WebSocketAuth;
+  /** Where the host has other paths than the server's own; see {@link taskRoutes}. */
+  routes?: Partial<TaskRoutes>;
+  /** Where checkpoints are kept. Without one they are lost with the client. */
+  store?: CheckpointStore;
+  /** Begins every key in the store: one for each server or user that shares it. @default 'taskbridge' */
+  namespace?: string;
+  /** Which to use, the best one first. @default ['websocket', 'sse', 'poll'] */
+  transports?: readonly TransportName[];
+  recovery?: Partial<RecoveryOptions>;
+  /** @default `navigator.onLine` */
+  network?: NetworkStatus;
+  /** How often a command is tried. @default 5 */
+  commandAttempts?: number;
+  /** How long each try of a command may take. @default 30_000 */
+  commandTimeoutMs?: number;
+  diagnostics?: DiagnosticsListener;
+  /** @default the platform's */
+  fetch?: typeof fetch;
+  /** @default the platform's; Node before 22 has none, and goes without */
+  webSocket?: WebSocketConstructor;
+}
+
+/** How one task is followed. */
+export interface ObserveOptions {
+  /** Go on after this event, whatever the store says; `'0'` is the start. */
+  lastEventId?: string;
+  /** Ends the observation, which then rejects with the signal's reason. */
+  signal?: AbortSignal;
+  /** `false`: read the log as it is, every question included, and leave the stored checkpoint alone. @default true */
+  checkpoint?: boolean;
+  /** Without one, a gap rejects with `EVENT_GAP`. */
+  onGap?: GapListener;
+}

@@ -1,0 +1,119 @@
+import { RequestRefusedError } from '../errors.js';
+import type { Subscription, TaskTransport, TransportFrame, TransportName } from '../transports/transport.js';
+import { TransportUnsupportedError } from '../transports/transport.js';
+import { childOf } from '../wait.js';
+
+/** Why a connection is over. `refused`: for good, whatever the transport. */
+export type EndReason = 'closed' | 'broken' | 'silent' | 'unsupported' | 'unavailable' | 'refused' | 'interrupted';
+
+/** How a connection went. */
+export interface ConnectionEnd {
+  reason: EndReason;
+  /** The server had accepted it. */
+  hasOpened: boolean;
+  /** It brought something new. */
+  hasDelivered: boolean;
+  retryAfterMs?: number;
+  error?: unknown;
+}
+
+/** Either a frame or the end. */
+export type ConnectionStep = { frame: TransportFrame } | { end: ConnectionEnd };
+
+/** How long to wait for the first sign of life, and for each one after it. */
+export interface Deadlines {
+  openTimeoutMs: number;
+  livenessTimeoutMs: number;
+}
+
+/** One connection of one transport, watched for silence. Time that its reader spends elsewhere does not count. */
+export class Connection {
+  /** Set by whoever knows what is new. */
+  hasDelivered = false;
+  hasOpened = false;
+  private readonly frames: AsyncIterator<TransportFrame>;
+  private readonly abort: AbortController;
+  private readonly release: () => void;
+  private pending: Promise<ConnectionStep> | undefined;
+  private stop: ((reason: EndReason) => void) | undefined;
+  private isInterrupted = false;
+
+  constructor(
+    private readonly transport: TaskTransport,
+    { signal, ...subscription }: Subscription,
+    private readonly deadlines: Deadlines,
+  ) {
+    ({ controller: this.abort, release: this.release } = childOf(signal));
+    this.frames = transport.open({ ...subscription, signal: this.abort.signal });
+  }
+
+  get name(): TransportName {
+    return this.transport.name;
+  }
+
+  /** The next step; asking again before {@link take} gives the same one. */
+  next(): Promise<ConnectionStep> {
+    this.pending ??= this.isInterrupted ? Promise.resolve({ end: this.endedBy('interrupted') }) : this.step();
+    return this.pending;
+  }
+
+  /** The step has been looked at. */
+  take(): void {
+    this.pending = undefined;
+  }
+
+  /** Ends it from outside, because the network is another one now. */
+  interrupt(): void {
+    this.isInterrupted = true;
+    this.stop?.('interrupted');
+  }
+
+  close(): void {
+    this.release();
+    this.abort.abort();
+    this.stop?.('interrupted');
+    // A generator that waits for the network returns when its signal tells it to; one that has not begun never runs.
+    void this.frames.return?.().catch(() => undefined);
+  }
+
+  private step(): Promise<ConnectionStep> {
+    const { openTimeoutMs, livenessTimeoutMs } = this.deadlines;
+    return new Promise((resolve) => {
+      const settle = (step: ConnectionStep): void => {
+        clearTimeout(timer);
+        this.stop = undefined;
+        resolve(step);
+      };
+      this.stop = (reason) => settle({ end: this.endedBy(reason) });
+      const timer = setTimeout(() => this.stop?.('silent'), this.hasOpened ? livenessTimeoutMs : openTimeoutMs);
+      this.frames.next().then(
+        ({ done, value }) => settle(done ? { end: this.endedBy('closed') } : { frame: this.opened(value) }),
+        (error: unknown) => settle({ end: this.endedBy(reasonOf(error), error) }),
+      );
+    });
+  }
+
+  private opened(frame: TransportFrame): TransportFrame {
+    this.hasOpened = true;
+    return frame;
+  }
+
+  /** How it went, if it is over for this reason. */
+  endedBy(reason: EndReason, error?: unknown): ConnectionEnd {
+    const { hasOpened, hasDelivered } = this;
+    const { retryAfterMs } = (error ?? {}) as Partial<RequestRefusedError>;
+    return { reason, hasOpened, hasDelivered, ...(retryAfterMs !== undefined && { retryAfterMs }), error };
+  }
+}
+
+function reasonOf(error: unknown): EndReason {
+  if (error instanceof TransportUnsupportedError) return 'unsupported';
+  if (!(error instanceof RequestRefusedError)) return 'broken';
+  if (error.isRetryable) return 'unavailable';
+  // Another transport may get through to the server itself, or may be able to say who asks.
+  const isOfTransport =
+    error.code === 'UNEXPECTED_ANSWER'
+      ? error.status !== 401
+      : error.status === 0 && error.code === 'AUTHENTICATION_ERROR';
+  return isOfTransport ? 'unsupported' : 'refused';
+}

@@ -1,0 +1,205 @@
+import type { DiagnosticsListener } from '../diagnostics.js';
+import { TaskBridgeClientError } from '../errors.js';
+import type { TaskTransport, TransportFrame } from '../transports/transport.js';
+import { backoffMs } from './backoff.js';
+import { Connection, type ConnectionEnd, type ConnectionStep } from './connection.js';
+import { afterClimb, afterDelivery, afterEnd, FIRST_TRY, type LadderState } from './ladder.js';
+import { type NetworkStatus, pause, whenOnline } from './network-status.js';
+import { sleep } from '../wait.js';
+import { climbDelayMs, type RecoveryOptions } from './recovery-options.js';
+
+export interface ReconnectingStreamOptions {
+  taskId: string;
+  signal: AbortSignal;
+  /** The best one first; at least one. */
+  transports: readonly TaskTransport[];
+  recovery: RecoveryOptions;
+  network: NetworkStatus;
+  diagnostics: DiagnosticsListener;
+  /** Where the next connection begins. */
+  cursor: () => string;
+}
+
+/** The better transport that is being tried beside the current one. */
+interface Climb {
+  rung: number;
+  connection: Connection;
+}
+
+/**
+ * Frames without an end: whenever a connection is over, the next one begins at the cursor, by the transport that the
+ * ladder says. Frames may come twice; order and duplicates are the reader's business.
+ */
+export class ReconnectingStream {
+  private state: LadderState = FIRST_TRY;
+  private current: Connection | undefined;
+  private climb: Climb | undefined;
+  private climbAt = 0;
+  private wasOnline: boolean;
+  private readonly release: () => void;
+
+  constructor(private readonly options: ReconnectingStreamOptions) {
+    const { network, signal } = options;
+    this.wasOnline = network.isOnline();
+    const unsubscribe = network.subscribe(() => this.networkChanged());
+    const abort = (): void => this.current?.interrupt();
+    signal.addEventListener('abort', abort);
+    this.release = () => {
+      unsubscribe();
+      signal.removeEventListener('abort', abort);
+    };
+  }
+
+  /** The next frame; rejects when the server refuses, when too much has failed, and with the signal's reason. */
+  async next(): Promise<TransportFrame> {
+    for (;;) {
+      this.options.signal.throwIfAborted();
+      const current = (this.current ??= await this.connect());
+      const step = await this.step(current);
+      if (step && 'frame' in step) return this.noted(step.frame);
+      if (step) await this.recover(current, step.end);
+    }
+  }
+
+  /** The frame that came last was news. */
+  delivered(): void {
+    if (this.current) this.current.hasDelivered = true;
+    this.state = afterDelivery(this.state);
+  }
+
+  /** Gives the connection up; the next one begins at the cursor of then. */
+  async restart(): Promise<void> {
+    const { current } = this;
+    if (current) await this.recover(current, current.endedBy('closed'));
+  }
+
+  close(): void {
+    this.release();
+    this.current?.close();
+    this.climb?.connection.close();
+  }
+
+  /** What comes next of the current connection, or of the better one that takes its place; `undefined`: look again. */
+  private async step(current: Connection): Promise<ConnectionStep | undefined> {
+    if (this.state.rung === 0) return this.taken(current, await current.next());
+    this.climb ??= Date.now() < this.climbAt ? undefined : this.startClimb(0);
+    const { climb } = this;
+    const waits = [current.next().then((step) => ({ step, from: current }))];
+    if (climb) waits.push(climb.connection.next().then((step) => ({ step, from: climb.connection })));
+    const first = await this.firstOf(waits);
+    if (first === undefined) return undefined;
+    const step = this.taken(first.from, first.step);
+    return climb && first.from === climb.connection ? this.climbed(climb, step) : step;
+  }
+
+  /** `undefined` when it is time to climb before any of them. */
+  private async firstOf<T>(waits: readonly Promise<T>[]): Promise<T | undefined> {
+    if (this.climb) return Promise.race(waits);
+    const timer = new AbortController();
+    const climbTime = sleep(this.climbAt - Date.now(), timer.signal).catch(() => undefined);
+    try {
+      return (await Promise.race([...waits, climbTime])) as T | undefined;
+    } finally {
+      timer.abort();
+    }
+  }
+
+  private taken(connection: Connection, step: ConnectionStep): ConnectionStep {
+    connection.take();
+    return step;
+  }
+
+  private startClimb(rung: number): Climb {
+    return { rung, connection: this.open(rung) };
+  }
+
+  private climbed({ rung, connection }: Climb, step: ConnectionStep): ConnectionStep | undefined {
+    this.climb = undefined;
+    if ('frame' in step) {
+      this.current?.close();
+      this.current = connection;
+      this.moveTo(afterClimb(this.state, rung), 'it works again');
+      return step;
+    }
+    this.lost(connection, step.end);
+    if (rung + 1 < this.state.rung) this.climb = this.startClimb(rung + 1);
+    else this.moveTo(afterClimb(this.state, this.state.rung), '');
+    return undefined;
+  }
+
+  private async recover(connection: Connection, end: ConnectionEnd): Promise<void> {
+    const { options, state: before } = this;
+    this.current = undefined;
+    this.climb?.connection.close();
+    this.climb = undefined;
+    this.lost(connection, end);
+    options.signal.throwIfAborted();
+    if (end.reason === 'refused') throw end.error;
+    const { state, pauses } = afterEnd(before, end, options.transports.length, options.recovery.policy);
+    if (state.failures > options.recovery.maxFailures) throw this.givenUp(end);
+    this.moveTo(state, end.reason);
+    const retryAfterMs = end.retryAfterMs ?? 0;
+    if (pauses || retryAfterMs > 0) await this.pause(end, pauses ? state.failures : 0, retryAfterMs);
+  }
+
+  private async pause({ error }: ConnectionEnd, failures: number, retryAfterMs: number): Promise<void> {
+    const { recovery, network, signal, diagnostics, taskId } = this.options;
+    const delayMs = backoffMs(Math.max(0, failures - 1), recovery, retryAfterMs);
+    diagnostics({ kind: 'retry', operation: 'stream', taskId, attempt: failures, delayMs, error });
+    await pause(delayMs, network, signal);
+  }
+
+  private async connect(): Promise<Connection> {
+    const { network, signal, diagnostics, taskId } = this.options;
+    await whenOnline(network, signal, () => diagnostics({ kind: 'offline', taskId }));
+    return this.open(this.state.rung);
+  }
+
+  private open(rung: number): Connection {
+    const { transports, taskId, signal, recovery, cursor, diagnostics } = this.options;
+    const transport = transports[rung];
+    const afterEventId = cursor();
+    diagnostics({ kind: 'connecting', taskId, transport: transport.name, afterEventId });
+    return new Connection(transport, { taskId, afterEventId, signal }, recovery);
+  }
+
+  private lost(connection: Connection, { reason, error }: ConnectionEnd): void {
+    connection.close();
+    const { diagnostics, taskId } = this.options;
+    diagnostics({ kind: 'disconnected', taskId, transport: connection.name, reason, error });
+  }
+
+  private noted(frame: TransportFrame): TransportFrame {
+    if (frame.kind === 'open' && this.current) {
+      const { diagnostics, taskId, cursor } = this.options;
+      diagnostics({ kind: 'connected', taskId, transport: this.current.name, afterEventId: cursor() });
+    }
+    return frame;
+  }
+
+  private moveTo(state: LadderState, reason: string): void {
+    const { transports, taskId, diagnostics, recovery } = this.options;
+    const from = transports[this.state.rung];
+    const to = transports[state.rung];
+    const kind = state.rung > this.state.rung ? 'fallback' : 'climb';
+    if (from !== to) diagnostics({ kind, taskId, from: from.name, to: to.name, reason });
+    this.climbAt = Date.now() + climbDelayMs(state.climbs, recovery);
+    this.state = state;
+  }
+
+  /** Another network may carry what the one before did not, and none of its connections. */
+  private networkChanged(): void {
+    const isOnline = this.options.network.isOnline();
+    if (isOnline && !this.wasOnline) {
+      this.moveTo(FIRST_TRY, 'the device is online again');
+      this.current?.interrupt();
+    }
+    this.wasOnline = isOnline;
+  }
+
+  private givenUp({ error }: ConnectionEnd): TaskBridgeClientError {
+    const { taskId, recovery } = this.options;
+    const message = `No transport has brought anything of task ${taskId} in ${recovery.maxFailures + 1} tries`;
+    return new TaskBridgeClientError('CONNECTION_FAILED', message, { cause: error });
+  }
+}

@@ -1,0 +1,94 @@
+import type { TaskEvent } from './task-events.js';
+import { childOf } from './wait.js';
+
+/** What RxJS and other libraries give to `subscribe`. */
+export interface EventObserver {
+  next?(event: TaskEvent): void;
+  error?(error: unknown): void;
+  complete?(): void;
+}
+
+/**
+ * A task's events, each once and in order, to the end of the task. Every iteration, and every subscription, follows the
+ * log by itself. An event counts as taken when the next one is asked for; leaving the loop leaves it untaken, so that it
+ * comes again.
+ */
+export class TaskEventStream implements AsyncIterable<TaskEvent> {
+  constructor(
+    private readonly follow: (signal: AbortSignal) => AsyncGenerator<TaskEvent, void>,
+    private readonly signal: AbortSignal | undefined,
+  ) {
+    // Where libraries look for an observable: RxJS's `from` does, and can then leave at once.
+    const name = (Symbol as { observable?: symbol }).observable ?? '@@observable';
+    Object.defineProperty(this, name, { value: () => this, configurable: true });
+  }
+
+  [Symbol.asyncIterator](): AsyncIterator<TaskEvent, void> & { return(): Promise<IteratorResult<TaskEvent, void>> } {
+    const { controller, release } = childOf(this.signal);
+    const events = this.follow(controller.signal);
+    let hasLeft = false;
+    return {
+      next: async () => {
+        try {
+          const result = await events.next();
+          if (result.done) release();
+          return result;
+        } catch (error) {
+          release();
+          if (hasLeft) return { done: true, value: undefined };
+          throw error;
+        }
+      },
+      // A generator that is waiting could not be told by its own `return`.
+      return: async () => {
+        hasLeft = true;
+        controller.abort();
+        release();
+        await events.return().catch(() => undefined);
+        return { done: true, value: undefined };
+      },
+    };
+  }
+
+  /** Calls the observer with each event until the task ends or the subscription does. */
+  subscribe(observer: EventObserver | ((event: TaskEvent) => void)): { unsubscribe(): void } {
+    const subscription = new EventSubscription(this[Symbol.asyncIterator](), asObserver(observer));
+    void subscription.run();
+    return { unsubscribe: () => subscription.stop() };
+  }
+}
+
+class EventSubscription {
+  private isOpen = true;
+
+  constructor(
+    private readonly events: ReturnType<TaskEventStream[typeof Symbol.asyncIterator]>,
+    private readonly observer: EventObserver,
+  ) {}
+
+  stop(): void {
+    this.isOpen = false;
+    void this.events.return();
+  }
+
+  async run(): Promise<void> {
+    const { events, observer } = this;
+    try {
+      for (;;) {
+        const step = await events.next();
+        if (!this.isOpen) return;
+        if (step.done) break;
+        observer.next?.(step.value);
+      }
+    } catch (error) {
+      this.stop();
+      observer.error?.(error);
+      return;
+    }
+    observer.complete?.();
+  }
+}
+
+function asObserver(observer: EventObserver | ((event: TaskEvent) => void)): EventObserver {
+  return typeof observer === 'function' ? { next: observer } : observer;
+}

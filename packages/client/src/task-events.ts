@@ -1,0 +1,122 @@
+import {
+  isTaskEventType,
+  parseCursor,
+  type JsonObject,
+  type TaskActionAcceptedPayload,
+  type TaskEventOf,
+  type TaskFailedPayload,
+  type TaskProgressPayload,
+  type TaskSuspendedPayload,
+} from '@taskbridge/protocol';
+
+/** The first attempt began. */
+export type TaskStartedEvent = TaskEventOf<'TASK_STARTED'>;
+
+/** How far the work is; the percentage may go back after a retry. */
+export type TaskProgressEvent = TaskEventOf<'TASK_PROGRESS'>;
+
+/** A line for the reader. */
+export type TaskMessageEvent = TaskEventOf<'TASK_MESSAGE'>;
+
+/** A question: its payload once more, with everything optional filled in. */
+export interface TaskSuspension extends Required<TaskSuspendedPayload> {
+  /** `null`: the question never expires. */
+  expiresAt: string | null;
+  uiHints: JsonObject;
+  interaction: JsonObject;
+}
+
+/** The task waits for an answer to `suspension`; `submitAction` gives it. */
+export interface TaskSuspendedEvent extends TaskEventOf<'TASK_SUSPENDED'> {
+  suspension: TaskSuspension;
+}
+
+/** An answer won its question. */
+export type TaskActionAcceptedEvent = TaskEventOf<'TASK_ACTION_ACCEPTED'>;
+
+/** The task ended with a result; nothing follows. */
+export type TaskCompletedEvent = TaskEventOf<'TASK_COMPLETED'>;
+
+/** The task failed; nothing follows. */
+export type TaskFailedEvent = TaskEventOf<'TASK_FAILED'>;
+
+/** The task was cancelled; nothing follows. */
+export type TaskCancelledEvent = TaskEventOf<'TASK_CANCELLED'>;
+
+/**
+ * An event whose type this version does not know, or whose payload is not an object. It has its place in the log like
+ * any other; `wireType` is the type that the server gave it.
+ */
+export interface UnknownTaskEvent {
+  type: 'UNKNOWN';
+  wireType: string;
+  taskId: string;
+  eventId: string;
+  createdAt: string;
+  payload: unknown;
+}
+
+/** An event that ends its task's log. */
+export type TerminalTaskEvent = TaskCompletedEvent | TaskFailedEvent | TaskCancelledEvent;
+
+/** Any event of a task's log; checking `type` narrows `payload`. */
+export type TaskEvent =
+  | TaskStartedEvent
+  | TaskProgressEvent
+  | TaskMessageEvent
+  | TaskSuspendedEvent
+  | TaskActionAcceptedEvent
+  | TerminalTaskEvent
+  | UnknownTaskEvent;
+
+/** The progress that an event reports; `undefined` for events of other types. */
+export function asProgress(event: TaskEvent): TaskProgressPayload | undefined {
+  return event.type === 'TASK_PROGRESS' ? event.payload : undefined;
+}
+
+/** Why the task failed; `undefined` for events of other types, a cancellation included. */
+export function asFailure(event: TaskEvent): TaskFailedPayload | undefined {
+  return event.type === 'TASK_FAILED' ? event.payload : undefined;
+}
+
+/** The question that an event asks; `undefined` for events of other types. */
+export function asSuspension(event: TaskEvent): TaskSuspension | undefined {
+  return event.type === 'TASK_SUSPENDED' ? event.suspension : undefined;
+}
+
+/** The answer that an event tells of; `undefined` for events of other types. */
+export function asActionAccepted(event: TaskEvent): TaskActionAcceptedPayload | undefined {
+  return event.type === 'TASK_ACTION_ACCEPTED' ? event.payload : undefined;
+}
+
+/** Tells whether the event ends its task's log. */
+export function isTerminalEvent(event: TaskEvent): event is TerminalTaskEvent {
+  return event.type === 'TASK_COMPLETED' || event.type === 'TASK_FAILED' || event.type === 'TASK_CANCELLED';
+}
+
+/** The event's number in its task's log, from 1. */
+export function seqOf({ eventId }: Pick<TaskEvent, 'eventId'>): number {
+  return parseCursor(eventId) ?? 0;
+}
+
+/** Reads an envelope off the wire; `undefined` when it has no place in the task's log. */
+export function toTaskEvent(raw: unknown, taskId: string): TaskEvent | undefined {
+  const envelope = raw as Record<'type' | 'taskId' | 'eventId' | 'createdAt', string> & { payload: unknown };
+  if (typeof raw !== 'object' || raw === null || typeof envelope.type !== 'string') return undefined;
+  if (envelope.taskId !== taskId || !envelope.eventId || !parseCursor(envelope.eventId)) return undefined;
+  const { type: wireType, eventId, createdAt, payload } = envelope;
+  if (!isTaskEventType(wireType) || typeof payload !== 'object' || payload === null) {
+    return { type: 'UNKNOWN', wireType, taskId, eventId, createdAt, payload };
+  }
+  if (wireType !== 'TASK_SUSPENDED') return raw as TaskEvent;
+  return { ...(raw as TaskEventOf<'TASK_SUSPENDED'>), suspension: toSuspension(payload as TaskSuspendedPayload) };
+}
+
+function toSuspension(payload: TaskSuspendedPayload): TaskSuspension {
+  return {
+    ...payload,
+    expiresAt: payload.expiresAt ?? null,
+    uiHints: payload.uiHints ?? {},
+    interaction: payload.interaction ?? {},
+  };
+}

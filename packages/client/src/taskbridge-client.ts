@@ -1,0 +1,204 @@
+import {
+  isTerminalStatus,
+  type CancelTaskResponse,
+  type JsonObject,
+  type TaskClientActionResponse,
+  type TaskCreatedResponse,
+  type TaskListResponse,
+  type TaskSnapshot,
+  type TaskStatus,
+} from '@taskbridge/protocol';
+import { Checkpoints } from './checkpoints/checkpoints.js';
+import { MemoryStore } from './checkpoints/memory.store.js';
+import type { ObserveOptions, TaskBridgeClientOptions } from './client-options.js';
+import { type DiagnosticsListener, quiet } from './diagnostics.js';
+import { TaskCancelledError, TaskFailedError } from './errors.js';
+import { AuthHeaders } from './http/auth-headers.js';
+import { HttpClient } from './http/http-client.js';
+import { multipartBody, type TaskAttachment } from './http/multipart.js';
+import { randomId } from './random-id.js';
+import { BROWSER_NETWORK, type NetworkStatus } from './recovery/network-status.js';
+import { DEFAULT_RECOVERY, type RecoveryOptions } from './recovery/recovery-options.js';
+import { TaskObservation } from './recovery/task-observation.js';
+import { taskRoutes, type TaskRoutes } from './routes.js';
+import { TaskEventStream } from './task-events-stream.js';
+import { Transports } from './transports/transports.js';
+
+/** What to do. Without a `clientRequestId` one is made; it is the same however often the request has to be repeated. */
+export interface StartTaskRequest {
+  taskType: string;
+  input?: JsonObject;
+  metadata?: JsonObject;
+  clientRequestId?: string;
+}
+
+/** An answer to a question. Without a `clientActionId` one is made. */
+export interface SubmitActionRequest {
+  suspendId: string;
+  actionType: string;
+  payload?: JsonObject;
+  metadata?: JsonObject;
+  clientActionId?: string;
+}
+
+/** Which of the caller's tasks to list. */
+export interface ListTasksQuery {
+  status?: TaskStatus;
+  taskType?: string;
+  waiting?: boolean;
+  limit?: number;
+  /** `nextCursor` of the page before. */
+  cursor?: string;
+}
+
+/** One call can be given up, without undoing what it has done. */
+export interface CallOptions {
+  signal?: AbortSignal;
+}
+
+/**
+ * Starts tasks, follows them to their end, answers their questions. Commands are repeated after lost connections, 429
+ * and 5xx with the same idempotency key, so they take effect once; they reject with `RequestRefusedError` when the server
+ * refuses, and with `CONNECTION_FAILED` when it does not answer.
+ */
+export class TaskBridgeClient {
+  private readonly routes: TaskRoutes;
+  private readonly diagnostics: DiagnosticsListener;
+  private readonly recovery: RecoveryOptions;
+  private readonly network: NetworkStatus;
+  private readonly http: HttpClient;
+  private readonly checkpoints: Checkpoints;
+  private readonly transports: Transports;
+
+  constructor(options: TaskBridgeClientOptions) {
+    const { baseUrl, authHeaderProvider, store = new MemoryStore(), namespace = 'taskbridge' } = options;
+    this.routes = { ...taskRoutes(), ...options.routes };
+    this.diagnostics = quiet(options.diagnostics);
+    this.recovery = { ...DEFAULT_RECOVERY, ...options.recovery };
+    this.network = options.network ?? BROWSER_NETWORK;
+    const auth = new AuthHeaders(authHeaderProvider, this.diagnostics);
+    this.http = new HttpClient({
+      baseUrl,
+      fetch: options.fetch ?? ((...request) => fetch(...request)),
+      auth,
+      network: this.network,
+      backoff: this.recovery,
+      commandAttempts: options.commandAttempts ?? 5,
+      commandTimeoutMs: options.commandTimeoutMs ?? 30_000,
+      diagnostics: this.diagnostics,
+    });
+    this.checkpoints = new Checkpoints(store, namespace, this.diagnostics);
+    this.transports = new Transports(options, {
+      http: this.http,
+      auth,
+      routes: this.routes,
+      diagnostics: this.diagnostics,
+      livenessTimeoutMs: this.recovery.livenessTimeoutMs,
+    });
+  }
+
+  /** Creates a task, or finds the one that the same `clientRequestId` has created. */
+  startTask(request: StartTaskRequest, { signal }: CallOptions = {}): Promise<TaskCreatedResponse> {
+    const body = { ...request, clientRequestId: request.clientRequestId ?? randomId() };
+    return this.http.command({ operation: 'startTask', method: 'POST', route: this.routes.tasks(), body, signal });
+  }
+
+  /** The same with files. */
+  async startTaskMultipart(
+    { attachments, ...request }: StartTaskRequest & { attachments: readonly TaskAttachment[] },
+    { signal }: CallOptions = {},
+  ): Promise<TaskCreatedResponse> {
+    const fields = { ...request, clientRequestId: request.clientRequestId ?? randomId() };
+    const body = await multipartBody(fields, attachments);
+    return this.http.command({ operation: 'startTask', method: 'POST', route: this.routes.tasks(), body, signal });
+  }
+
+  /** The task as it is now: status, result or error, open questions, last event. */
+  getTask(taskId: string, { signal }: CallOptions = {}): Promise<TaskSnapshot> {
+    return this.http.command({ operation: 'getTask', taskId, route: this.routes.task(taskId), signal });
+  }
+
+  /** One page of the caller's own tasks, newest first. */
+  listTasks(query: ListTasksQuery = {}, { signal }: CallOptions = {}): Promise<TaskListResponse> {
+    return this.http.command({ operation: 'listTasks', route: this.routes.tasks(), query: { ...query }, signal });
+  }
+
+  /**
+   * Every event of the task, once and in order, until the task has ended, across whatever happens to the connection. It
+   * begins after `lastEventId`, else after the stored checkpoint, else at the start, and rejects only when the server
+   * refuses for good, on a gap without `onGap`, and when it is aborted.
+   */
+  observeTaskEvents(taskId: string, options: ObserveOptions = {}): TaskEventStream {
+    return new TaskEventStream((signal) => this.follow(taskId, options, signal), options.signal);
+  }
+
+  /** Answers a question. A rejection by the state of the question is an answer too: look at `status`. */
+  async submitAction(
+    taskId: string,
+    action: SubmitActionRequest,
+    { signal }: CallOptions = {},
+  ): Promise<TaskClientActionResponse> {
+    const body = { ...action, clientActionId: action.clientActionId ?? randomId() };
+    const answer = this.checkpoints.beginAnswer(taskId);
+    try {
+      const route = this.routes.actions(taskId);
+      const request = { operation: 'submitAction', taskId, method: 'POST', route, body, signal } as const;
+      const response = await this.http.command<TaskClientActionResponse>(request);
+      await answer.acknowledge(action.suspendId);
+      return response;
+    } finally {
+      answer.forget();
+    }
+  }
+
+  /** Asks the task to stop. A completion that is logged first wins. */
+  cancelTask(taskId: string, reason?: string, { signal }: CallOptions = {}): Promise<CancelTaskResponse> {
+    const body = reason === undefined ? {} : { reason };
+    const route = this.routes.cancel(taskId);
+    return this.http.command({ operation: 'cancelTask', taskId, method: 'POST', route, body, signal });
+  }
+
+  /**
+   * Resolves with the task's result once it has completed; rejects with {@link TaskFailedError} or
+   * {@link TaskCancelledError}. It keeps no checkpoint.
+   */
+  async waitForResult<T = unknown>(taskId: string, { signal }: CallOptions = {}): Promise<T> {
+    let task = await this.getTask(taskId, { signal });
+    if (!isTerminalStatus(task.status)) {
+      const options = { lastEventId: task.lastEventId ?? '0', checkpoint: false, signal, onGap: skipToSnapshot };
+      for await (const event of this.observeTaskEvents(taskId, options)) {
+        if (event.type === 'TASK_COMPLETED') return event.payload.result as T;
+        if (event.type === 'TASK_FAILED') throw new TaskFailedError(taskId, event.payload);
+        if (event.type === 'TASK_CANCELLED') throw new TaskCancelledError(taskId, event.payload.reason);
+      }
+      task = await this.getTask(taskId, { signal });
+    }
+    if (task.error) throw new TaskFailedError(taskId, task.error);
+    if (task.status === 'CANCELLED') throw new TaskCancelledError(taskId, task.cancellation?.reason ?? 'cancelled');
+    return task.result as T;
+  }
+
+  private follow(taskId: string, options: ObserveOptions, signal: AbortSignal): ReturnType<TaskObservation['events']> {
+    const { checkpoints, network, recovery, diagnostics } = this;
+    const keepsCheckpoint = options.checkpoint !== false;
+    const observation = new TaskObservation({
+      taskId,
+      signal,
+      transports: this.transports.all,
+      recovery,
+      network,
+      diagnostics,
+      lastEventId: options.lastEventId,
+      checkpoints: keepsCheckpoint ? checkpoints : undefined,
+      onGap: options.onGap,
+      snapshot: () => this.getTask(taskId, { signal }),
+      onEnd: () => (keepsCheckpoint ? checkpoints.clear(taskId) : checkpoints.clearAnswers(taskId)),
+    });
+    return observation.events();
+  }
+}
+
+/** The result is in the snapshot, or still to come. */
+function skipToSnapshot(): 'skip-to-snapshot' {
+  return 'skip-to-snapshot';
+}

@@ -1,0 +1,70 @@
+import type { EventGap } from '@taskbridge/protocol';
+import type { DiagnosticsListener } from '../diagnostics.js';
+import { RequestRefusedError } from '../errors.js';
+import type { HttpClient } from '../http/http-client.js';
+import type { TaskRoutes } from '../routes.js';
+import { SseParser } from './sse-parser.js';
+import { type Subscription, type TaskTransport, type TransportFrame, TransportUnsupportedError } from './transport.js';
+import { WireFrames } from './wire-frames.js';
+
+/** Server-sent events read by `fetch`, because a browser's `EventSource` can send no headers. */
+export class SseTransport implements TaskTransport {
+  readonly name = 'sse';
+
+  constructor(
+    private readonly http: HttpClient,
+    private readonly routes: TaskRoutes,
+    private readonly diagnostics: DiagnosticsListener,
+  ) {}
+
+  async *open(subscription: Subscription): AsyncGenerator<TransportFrame, void> {
+    const response = await this.request(subscription);
+    if (response instanceof RequestRefusedError) yield { kind: 'gap', gap: response.details as unknown as EventGap };
+    else yield* this.frames(response, subscription.taskId);
+  }
+
+  private async request({ taskId, afterEventId, signal }: Subscription): Promise<Response | RequestRefusedError> {
+    try {
+      return await this.http.send({
+        operation: 'stream',
+        taskId,
+        route: this.routes.stream(taskId),
+        query: { lastEventId: afterEventId, gap: 'error' },
+        headers: { accept: 'text/event-stream' },
+        signal,
+      });
+    } catch (error) {
+      if (error instanceof RequestRefusedError && error.code === 'EVENT_GAP') return error;
+      throw error;
+    }
+  }
+
+  private async *frames(response: Response, taskId: string): AsyncGenerator<TransportFrame, void> {
+    if (response.status === 204) {
+      yield { kind: 'end' };
+      return;
+    }
+    const reader = eventStreamOf(response).getReader();
+    const wire = new WireFrames(taskId, this.name, this.diagnostics);
+    const parser = new SseParser();
+    const decoder = new TextDecoder();
+    try {
+      for (let isFirst = true; ; isFirst = false) {
+        const { done, value } = await reader.read();
+        if (done) return;
+        yield { kind: isFirst ? 'open' : 'alive' };
+        for (const data of parser.push(decoder.decode(value, { stream: true }))) yield wire.read(data);
+      }
+    } finally {
+      reader.cancel().catch(() => undefined);
+    }
+  }
+}
+
+function eventStreamOf({ headers, body }: Response): ReadableStream<Uint8Array> {
+  if (!headers.get('content-type')?.startsWith('text/event-stream')) {
+    throw new TransportUnsupportedError('The answer is not an event stream');
+  }
+  if (!body) throw new TransportUnsupportedError('fetch gives no stream here');
+  return body;
+}

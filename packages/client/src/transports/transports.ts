@@ -1,0 +1,57 @@
+import type { TaskBridgeClientOptions } from '../client-options.js';
+import type { DiagnosticsListener } from '../diagnostics.js';
+import type { AuthHeaders } from '../http/auth-headers.js';
+import type { HttpClient } from '../http/http-client.js';
+import type { TaskRoutes } from '../routes.js';
+import { PollTransport } from './poll.transport.js';
+import { SocketIdentity } from './socket-identity.js';
+import { SseTransport } from './sse.transport.js';
+import { type TaskTransport, type TransportName, TRANSPORTS } from './transport.js';
+import { platformWebSocket } from './web-socket.js';
+import { WebSocketTransport } from './websocket.transport.js';
+
+const MAX_POLL_WAIT_MS = 25_000;
+
+interface TransportParts {
+  http: HttpClient;
+  auth: AuthHeaders;
+  routes: TaskRoutes;
+  diagnostics: DiagnosticsListener;
+  livenessTimeoutMs: number;
+}
+
+/** The transports that can be used here, the best one first. */
+export class Transports {
+  readonly all: readonly TaskTransport[];
+
+  constructor(
+    private readonly options: TaskBridgeClientOptions,
+    private readonly parts: TransportParts,
+  ) {
+    const wanted = options.transports ?? TRANSPORTS;
+    this.all = wanted.map((name) => this.make(name)).filter((transport) => transport !== undefined);
+    if (this.all.length === 0) throw new TypeError('None of the transports can be used here');
+  }
+
+  private make(name: TransportName): TaskTransport | undefined {
+    const { http, routes, diagnostics, livenessTimeoutMs } = this.parts;
+    if (name === 'sse') return new SseTransport(http, routes, diagnostics);
+    if (name === 'websocket') return this.makeWebSocket();
+    return new PollTransport(http, routes, diagnostics, Math.min(MAX_POLL_WAIT_MS, livenessTimeoutMs / 2));
+  }
+
+  private makeWebSocket(): TaskTransport | undefined {
+    const { http, auth, routes, diagnostics } = this.parts;
+    const {
+      baseUrl,
+      webSocket = platformWebSocket(),
+      webSocketAuth = auth.isConfigured ? 'ticket' : 'none',
+    } = this.options;
+    if (webSocket) {
+      const identity = new SocketIdentity(http, auth, routes, { baseUrl, webSocketAuth });
+      return new WebSocketTransport(webSocket, identity, diagnostics);
+    }
+    diagnostics({ kind: 'transport-missing', transport: 'websocket', reason: 'There is no WebSocket here' });
+    return undefined;
+  }
+}

@@ -1,0 +1,49 @@
+import { CLOSE_CODES, type WebSocketSubscribeRequest } from '@taskbridge/protocol';
+import type { DiagnosticsListener } from '../diagnostics.js';
+import { errorOfClose } from './socket-close.js';
+import type { SocketIdentity } from './socket-identity.js';
+import { Socket } from './socket.js';
+import type { Subscription, TaskTransport, TransportFrame } from './transport.js';
+import type { WebSocketConstructor } from './web-socket.js';
+import { WireFrames } from './wire-frames.js';
+
+/** A WebSocket for each task. */
+export class WebSocketTransport implements TaskTransport {
+  readonly name = 'websocket';
+
+  constructor(
+    private readonly webSocket: WebSocketConstructor,
+    private readonly identity: SocketIdentity,
+    private readonly diagnostics: DiagnosticsListener,
+  ) {}
+
+  async *open({ taskId, afterEventId, signal }: Subscription): AsyncGenerator<TransportFrame, void> {
+    const socket = new Socket(this.webSocket, await this.identity.addressFor(taskId, signal));
+    try {
+      await socket.opened(signal);
+      const subscribe: WebSocketSubscribeRequest = {
+        action: 'subscribe',
+        taskId,
+        lastEventId: afterEventId,
+        gap: 'error',
+      };
+      socket.send(subscribe);
+      yield* this.frames(socket, taskId, signal);
+    } finally {
+      socket.close();
+    }
+  }
+
+  private async *frames(socket: Socket, taskId: string, signal: AbortSignal): AsyncGenerator<TransportFrame, void> {
+    const wire = new WireFrames(taskId, this.name, this.diagnostics);
+    for (let isFirst = true; ; isFirst = false) {
+      const message = await socket.next(signal);
+      if (typeof message !== 'string') {
+        if (message.code !== CLOSE_CODES.normal || isFirst) throw errorOfClose(message);
+        return yield { kind: 'end' };
+      }
+      if (isFirst) yield { kind: 'open' };
+      yield wire.read(message);
+    }
+  }
+}
