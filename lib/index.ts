@@ -63,6 +63,7 @@ export type {
   TaskCreateCommand,
   TaskCreatedResult,
 } from './services/commands.js';
+export { StreamTicketService, type TicketGrant } from './services/stream-ticket.service.js';
 export { TaskActionService } from './services/task-action.service.js';
 export { TaskAttempt, type ReportOptions, type TaskFailure } from './services/task-attempt.js';
 export { TaskCancellationReconciliationService } from './services/task-cancellation-reconciliation.service.js';
@@ -142,6 +143,7 @@ export type {
   SseStreamSettings,
   StreamRuntimeSettings,
   StreamSettings,
+  StreamTicketSettings,
   Supply,
   TaskBridgeAsyncOptions,
   TaskBridgeOptions,

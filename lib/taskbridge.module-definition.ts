@@ -79,11 +79,15 @@ export function factorySettings(options: TaskBridgeAsyncOptions): Provider[] {
 }
 
 async function assertMigrated(source: DataSource): Promise<void> {
-  const { tasks } = tableNames(source);
-  const [row] = await source.query<{ exists: boolean }[]>('select to_regclass($1) is not null as exists', [tasks]);
-  if (row?.exists) return;
+  const { tasks, streamTickets } = tableNames(source);
+  // Of the first migration and of the newest that made one.
+  const [row] = await source.query<{ missing: string }[]>(
+    'select name as missing from unnest($1::text[]) with ordinality as t(name, no) where to_regclass(name) is null order by no',
+    [[tasks, streamTickets]],
+  );
+  if (!row) return;
   throw new Error(
-    `TaskBridgeModule: the table ${tasks} does not exist; set runMigrations: true, call runTaskBridgeMigrations(dataSource) ` +
+    `TaskBridgeModule: the table ${row.missing} does not exist; set runMigrations: true, call runTaskBridgeMigrations(dataSource) ` +
       'before the app boots, or add createTaskBridgeMigrations() to the migrations of your DataSource and run them',
   );
 }

@@ -50,7 +50,7 @@ export interface WebSocketRouteSettings {
   maxFrameBytes: number;
   /** A socket that has not subscribed by then is closed 1013, in ms. @default 10 000 */
   subscribeTimeoutMs: number;
-  /** Tasks one connection may follow; the wire allows one. @default 1 */
+  /** Tasks one multiplexed connection may follow at a time; any other follows one. @default 100 */
   maxSubscriptionsPerConnection: number;
   /** `Origin` values that browsers may connect from; `undefined` accepts any, `[]` none. @default same host only */
   allowedOrigins: readonly string[] | 'same-host' | 'any';
@@ -143,6 +143,11 @@ export interface ReconciliationSettings {
   maxBackoffMs: number;
 }
 
+export interface StreamTicketSettings {
+  /** How long a ticket may wait to be presented, in ms on the database's clock. @default 30 000 */
+  ttlMs: number;
+}
+
 export interface TaskRetentionSettings {
   /** Finished tasks are deleted this long after their end, in ms; `false` keeps them. @default false */
   olderThanMs: number | false;
@@ -211,6 +216,7 @@ export interface TaskBridgeSettings {
   execution: ExecutionSettings;
   reconciliation: ReconciliationSettings;
   retention: RetentionSettings;
+  tickets: StreamTicketSettings;
   shutdown: ShutdownSettings;
   /** Connection options of the lane and the listener where the DataSource's pool goes through PgBouncer. */
   direct: Partial<Pick<Extract<DataSourceOptions, { type: 'postgres' }>, 'host' | 'port' | 'url'>> | undefined;

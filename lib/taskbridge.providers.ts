@@ -18,6 +18,7 @@ import { BackgroundWork } from './services/background-work.js';
 import { EventGapService } from './services/event-gap.service.js';
 import { ExecutorTaskResumeService } from './services/executor-task-resume.service.js';
 import { HandoffDispatcher } from './services/handoff-dispatcher.js';
+import { StreamTicketService } from './services/stream-ticket.service.js';
 import { TaskActionService } from './services/task-action.service.js';
 import { TaskCancellationReconciliationService } from './services/task-cancellation-reconciliation.service.js';
 import { TaskCancellationService } from './services/task-cancellation.service.js';
@@ -40,6 +41,7 @@ import { AppendLane } from './stores/append-lane.js';
 import { AttachmentStore } from './stores/attachment.store.js';
 import { EventStore } from './stores/event.store.js';
 import { PostgresAttachmentStore } from './stores/postgres-attachment.store.js';
+import { StreamTicketStore } from './stores/stream-ticket.store.js';
 import { SuspensionStore } from './stores/suspension.store.js';
 import { TaskLeaseStore } from './stores/task-lease.store.js';
 import { TaskRegistry } from './stores/task-registry.js';
@@ -67,6 +69,7 @@ export function storeProviders({ stores = {} }: TaskBridgeStaticOptions): Provid
     AnswerSchemas,
     TaskLeaseStore,
     TaskRunStore,
+    StreamTicketStore,
     // A host that keeps the log itself deletes from it itself.
     ...(log === undefined ? [TaskRetentionStore] : []),
     supply(TaskRegistry, log?.registry ?? TypeOrmTaskRegistry),
@@ -107,6 +110,7 @@ export function serviceProviders(options: TaskBridgeStaticOptions): Provider[] {
     EventGapService,
     TaskReporter,
     WebSocketSubscriptionService,
+    StreamTicketService,
     TaskSubmissionReconciliationService,
     TaskResumeReconciliationService,
     TaskCancellationReconciliationService,
@@ -151,6 +155,7 @@ export function exportedTokens({ execution }: TaskBridgeStaticOptions): (Type | 
     TaskRetentionService,
     TaskScheduler,
     WebSocketSubscriptionService,
+    StreamTicketService,
     TaskBridgeLifecycle,
     WakeUps,
     AuthContextResolver,

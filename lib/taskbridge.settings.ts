@@ -27,7 +27,7 @@ const WEB_SOCKET_DEFAULTS: WebSocketRouteSettings = {
   path: '/api/v1/tasks/ws',
   maxFrameBytes: 16 * KIB,
   subscribeTimeoutMs: 10_000,
-  maxSubscriptionsPerConnection: 1,
+  maxSubscriptionsPerConnection: 100,
   allowedOrigins: 'same-host',
 };
 
@@ -97,6 +97,7 @@ export function resolveSettings(
       ...defined(runtime.reconciliation),
     },
     retention: resolveRetention(runtime.retention),
+    tickets: { ttlMs: 30_000, ...defined(runtime.tickets) },
     shutdown: { drainWindowMs: 2_000, runTimeoutMs: 10_000, timeoutMs: 20_000, ...defined(runtime.shutdown) },
     direct: runtime.direct,
     instanceName: runtime.instanceName ?? hostname(),
@@ -152,6 +153,7 @@ const POSITIVE_NUMBERS: ReadonlyArray<[string, (settings: TaskBridgeSettings) =>
   ['http.maxPayloadDepth', (s) => s.http.maxPayloadDepth],
   ['webSocket.maxFrameBytes', (s) => s.webSocket.maxFrameBytes],
   ['webSocket.subscribeTimeoutMs', (s) => s.webSocket.subscribeTimeoutMs],
+  ['webSocket.maxSubscriptionsPerConnection', (s) => s.webSocket.maxSubscriptionsPerConnection],
   ['streams.sse.replayBatchSize', (s) => s.streams.sse.replayBatchSize],
   ['streams.sse.liveBatchSize', (s) => s.streams.sse.liveBatchSize],
   ['streams.sse.heartbeatIntervalMs', (s) => s.streams.sse.heartbeatIntervalMs],
@@ -178,6 +180,7 @@ const POSITIVE_NUMBERS: ReadonlyArray<[string, (settings: TaskBridgeSettings) =>
   ['reconciliation.claimMs', (s) => s.reconciliation.claimMs],
   ['reconciliation.maxAttempts', (s) => s.reconciliation.maxAttempts],
   ['reconciliation.backoffMs', (s) => s.reconciliation.backoffMs],
+  ['tickets.ttlMs', (s) => s.tickets.ttlMs],
   ['shutdown.timeoutMs', (s) => s.shutdown.timeoutMs],
   ['retention.intervalMs', (s) => s.retention.intervalMs],
   ['retention.batchSize', (s) => s.retention.batchSize],

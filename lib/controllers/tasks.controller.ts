@@ -17,6 +17,7 @@ import { requestAuth, requestTask } from '../security/request-context.js';
 import { TaskRequestGuard } from '../security/task-request.guard.js';
 import { TaskRoute } from '../security/task-route.decorator.js';
 import { UploadPolicy } from '../security/upload-policy.js';
+import { StreamTicketService } from '../services/stream-ticket.service.js';
 import { TaskActionService } from '../services/task-action.service.js';
 import { TaskCancellationService } from '../services/task-cancellation.service.js';
 import { TaskCreationService } from '../services/task-creation.service.js';
@@ -59,6 +60,7 @@ export function createTasksController(paths: HttpRouteSettings, decorators: read
       private readonly polling: TaskPollingService,
       private readonly cancellation: TaskCancellationService,
       private readonly actions: TaskActionService,
+      private readonly tickets: StreamTicketService,
       attachments: AttachmentStore,
       uploadPolicy: UploadPolicy,
       @Inject(TASKBRIDGE_SETTINGS) private readonly settings: TaskBridgeSettings,
@@ -139,6 +141,12 @@ export function createTasksController(paths: HttpRouteSettings, decorators: read
       const { subject: acceptedBy } = requestAuth(request.raw);
       const result = await this.actions.submitAction({ ...action, taskId: taskIdOf(request), acceptedBy });
       sendJson(reply, result.status === 'DEDUPLICATED' ? 200 : 202, result);
+    }
+
+    @Post(':taskId/tickets')
+    @TaskBridgeRoute({ accepts: ['application/json'] })
+    async issueTicket(@Req() request: FastifyRequest, @Res() reply: FastifyReply): Promise<void> {
+      sendJson(reply, 201, await this.tickets.issue(taskIdOf(request), requestAuth(request.raw)));
     }
   }
 

@@ -2,6 +2,7 @@ import { AttachmentChunkEntity } from './attachment-chunk.entity.js';
 import { AttachmentEntity } from './attachment.entity.js';
 import { ReceiptEntity } from './receipt.entity.js';
 import { RunnerProcessEntity } from './runner-process.entity.js';
+import { StreamTicketEntity } from './stream-ticket.entity.js';
 import { SuspensionEntity } from './suspension.entity.js';
 import { TaskEventEntity } from './task-event.entity.js';
 import { TaskEntity } from './task.entity.js';
@@ -18,4 +19,5 @@ export const TASKBRIDGE_ENTITIES = [
   RunnerProcessEntity,
   AttachmentEntity,
   AttachmentChunkEntity,
+  StreamTicketEntity,
 ] as const;

@@ -10,6 +10,7 @@ import { StreamTicker } from '../streams/stream-ticker.js';
 import type { TaskBridgeSettings, WebSocketRouteSettings } from '../taskbridge.options.js';
 import { TASKBRIDGE_SETTINGS } from '../taskbridge.tokens.js';
 import { refuseUpgrade } from './upgrade-check.js';
+import { selectSubprotocol } from './subprotocol.js';
 import { type ConnectionContext, WebSocketConnection } from './websocket-connection.js';
 import { assertWsServer, installWsAdapter, isWsServer } from './ws-adapter-support.js';
 
@@ -48,6 +49,7 @@ export function createTaskEventsGateway({
     afterInit(server: unknown): void {
       this.server = server;
       if (!isWsServer(server)) return;
+      server.options.handleProtocols = selectSubprotocol;
       server.options.verifyClient = ({ req }: { req: IncomingMessage }, answer: VerifyCallback) =>
         void this.decide(req, answer);
     }

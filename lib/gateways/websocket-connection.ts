@@ -1,23 +1,27 @@
 import { Logger } from '@nestjs/common';
-import { CLOSE_CODES, type SubscriptionConfirmedFrame } from '@taskbridge/protocol';
+import { CLOSE_CODES, type MultiplexHeartbeatFrame, type SubscriptionRefusalCode } from '@taskbridge/protocol';
 import type { IncomingMessage } from 'node:http';
 import type { RawData, WebSocket } from 'ws';
-import type { StreamCloseReason } from '../observability/transport-diagnostics.js';
-import { forgetRequestTask } from '../security/request-context.js';
 import type { TaskRequestAuthorizer } from '../security/task-request-authorizer.js';
 import type { WebSocketSubscriptionService } from '../services/websocket-subscription.service.js';
-import type { TaskGap } from '../services/event-gap.service.js';
-import type { TaskRecord } from '../stores/records.js';
+import { ReadSlots } from '../streams/read-slots.js';
 import type { Drainable, StreamDrain } from '../streams/stream-drain.js';
 import type { StreamTicker, Ticking } from '../streams/stream-ticker.js';
-import { isTaskBridgeError, messageOf, TaskBridgeError } from '../taskbridge.errors.js';
-import type { TaskBridgeSettings } from '../taskbridge.options.js';
+import { TaskBridgeError } from '../taskbridge.errors.js';
+import type { TaskBridgeSettings, WebSocketStreamSettings } from '../taskbridge.options.js';
+import { type ClientFrame, parseClientFrame, type SubscribeFrame } from './client-frame.js';
 import { closeOfError, closeOfStream, type CloseSignal } from './close-signal.js';
-import { parseSubscribe, type SubscribeFrame } from './subscribe-frame.js';
-import { gapFrame, OPEN, WebSocketSink } from './websocket.sink.js';
+import { FrameSocket } from './frame-socket.js';
+import { closeOfEnd, frameOfEnd, refusalFrame, type SubscriptionEnd } from './subscription-end.js';
+import { type SubscriptionContext, TaskSubscription } from './task-subscription.js';
 
 /** Answers to pings that may wait for a client to read them. */
 const MAX_UNREAD_PONGS = 50;
+
+/** Subscribes of one connection that are checked at the same time; the others wait in the order they came. */
+const CONCURRENT_CHECKS = 8;
+
+const HEARTBEAT: MultiplexHeartbeatFrame = { type: 'HEARTBEAT', live: true };
 
 /** What a connection needs from its gateway. */
 export interface ConnectionContext {
@@ -28,22 +32,19 @@ export interface ConnectionContext {
   readonly settings: TaskBridgeSettings;
 }
 
-/** An accepted subscribe. */
-interface Subscription {
-  task: TaskRecord;
-  afterSeq: number;
-  /** What the client asked to be told of. */
-  gap: TaskGap | undefined;
-  /** As the client sent it. */
-  cursor: string | null;
-  sink: WebSocketSink;
-}
-
-/** One authenticated client: waits for its subscribe frame, follows the task, and closes. */
+/**
+ * One authenticated client. Its first frame decides: either it follows one task, whose end is the connection's, or the
+ * connection is multiplexed, carries any number of subscriptions over time and answers for each by frames.
+ */
 export class WebSocketConnection implements Ticking, Drainable {
   private readonly logger = new Logger('TaskStreams');
-  private readonly sinks = new Set<WebSocketSink>();
+  private readonly frames: FrameSocket;
+  private readonly subscriptions = new Map<string, TaskSubscription>();
+  private readonly subscriptionContext: SubscriptionContext;
+  private readonly checks = new ReadSlots(CONCURRENT_CHECKS);
+  private readonly settings: WebSocketStreamSettings;
   private readonly subscribeByMs: number;
+  private carries: 'nothing' | 'one' | 'many' = 'nothing';
   private unreadPongs = 0;
 
   constructor(
@@ -51,7 +52,16 @@ export class WebSocketConnection implements Ticking, Drainable {
     private readonly request: IncomingMessage,
     private readonly context: ConnectionContext,
   ) {
+    this.settings = context.settings.streams.webSocket;
     this.subscribeByMs = performance.now() + context.settings.webSocket.subscribeTimeoutMs;
+    this.frames = new FrameSocket(client, request.socket);
+    this.subscriptionContext = {
+      request,
+      frames: this.frames,
+      authorizer: context.authorizer,
+      subscriptions: context.subscriptions,
+      ended: (subscription, end) => this.ended(subscription, end),
+    };
   }
 
   /** Takes the client over; everything is let go of again when it closes. */
@@ -65,14 +75,15 @@ export class WebSocketConnection implements Ticking, Drainable {
     if (this.context.drain.isDraining) this.shutdown();
   }
 
-  /** Only until the first subscribe. */
+  /** Until the first subscribe, and as long as the connection is multiplexed: a single stream looks after itself. */
   tick(nowMs: number): void {
-    if (nowMs >= this.subscribeByMs) this.close({ code: CLOSE_CODES.tryLater, reason: 'SUBSCRIBE_TIMEOUT' });
+    if (this.carries === 'many') this.lookAfter(nowMs);
+    else if (nowMs >= this.subscribeByMs) this.close({ code: CLOSE_CODES.tryLater, reason: 'SUBSCRIBE_TIMEOUT' });
   }
 
   shutdown(): void {
-    for (const sink of this.sinks) sink.shutdown();
-    this.close(closeOfStream('shutdown', this.context.settings.streams.webSocket));
+    for (const subscription of this.subscriptions.values()) subscription.shutdown();
+    this.close(closeOfStream('shutdown', this.settings));
   }
 
   terminate(): void {
@@ -80,18 +91,57 @@ export class WebSocketConnection implements Ticking, Drainable {
   }
 
   private receive(data: RawData, isBinary: boolean): void {
-    if (this.client.readyState !== OPEN) return;
-    this.context.ticker.remove(this);
-    const frame = parseSubscribe(data, isBinary);
-    if (!frame) return this.refuse('INVALID_REQUEST', 'the first frame must be {"action":"subscribe","taskId":…}');
-    const isTaken = [...this.sinks].some((sink) => sink.taskId === frame.taskId);
-    if (isTaken || this.sinks.size >= this.context.settings.webSocket.maxSubscriptionsPerConnection) {
-      return this.refuse('INVALID_REQUEST', 'this connection has its subscription already');
+    if (!this.frames.isOpen) return;
+    const frame = parseClientFrame(data, isBinary);
+    if (this.carries === 'many') this.next(frame);
+    else if (this.carries === 'nothing') this.first(frame);
+    else this.refuse('this connection has its subscription already');
+  }
+
+  private first(frame: ClientFrame | undefined): void {
+    if (frame?.action !== 'subscribe') {
+      return this.refuse('the first frame must be {"action":"subscribe","taskId":…}');
     }
-    const ended = (...end: [WebSocketSink, StreamCloseReason]) => this.ended(...end);
-    const sink = new WebSocketSink(frame.taskId, this.client, this.request.socket, frame.gap, ended);
-    this.sinks.add(sink);
-    void this.subscribe(frame, sink);
+    this.carries = frame.isMultiplexed ? 'many' : 'one';
+    if (this.carries === 'one') this.context.ticker.remove(this);
+    this.subscribe(frame);
+  }
+
+  private next(frame: ClientFrame | undefined): void {
+    if (frame?.action === 'unsubscribe') this.subscriptions.get(frame.taskId.toLowerCase())?.unsubscribe();
+    else if (frame?.isMultiplexed) this.subscribe(frame);
+    else
+      this.refuse('a frame must be {"action":"subscribe","multiplex":true,"taskId":…} or {"action":"unsubscribe",…}');
+  }
+
+  private subscribe(frame: SubscribeFrame): void {
+    // Ids may be written in capitals.
+    const key = frame.taskId.toLowerCase();
+    const refusal = this.refusalOf(key);
+    if (refusal) return this.frames.answer(refusalFrame(frame.taskId, refusal));
+    const subscription = new TaskSubscription(frame, this.subscriptionContext);
+    this.subscriptions.set(key, subscription);
+    void this.checks.run(() => subscription.begin());
+  }
+
+  /** One that is being checked counts as well, also when it is not wanted any more. */
+  private refusalOf(key: string): SubscriptionRefusalCode | undefined {
+    if (this.subscriptions.has(key)) return 'ALREADY_SUBSCRIBED';
+    const limit = this.context.settings.webSocket.maxSubscriptionsPerConnection;
+    return this.subscriptions.size >= limit ? 'SUBSCRIPTION_LIMIT' : undefined;
+  }
+
+  private ended(subscription: TaskSubscription, end: SubscriptionEnd): void {
+    this.subscriptions.delete(subscription.taskId.toLowerCase());
+    const frame = this.carries === 'many' ? frameOfEnd(subscription.taskId, end) : undefined;
+    if (frame) this.frames.answer(frame);
+    else this.close(closeOfEnd(end, this.settings));
+  }
+
+  private lookAfter(nowMs: number): void {
+    const { stallTimeoutMs, heartbeatIntervalMs } = this.settings;
+    if (this.frames.stuckMs(nowMs) >= stallTimeoutMs) this.close(closeOfStream('stalled', this.settings));
+    else if (this.frames.idleMs(nowMs) >= heartbeatIntervalMs) this.frames.answer(HEARTBEAT);
   }
 
   /**
@@ -103,45 +153,8 @@ export class WebSocketConnection implements Ticking, Drainable {
     if (this.unreadPongs > MAX_UNREAD_PONGS) this.terminate();
   }
 
-  private async subscribe(frame: SubscribeFrame, sink: WebSocketSink): Promise<void> {
-    try {
-      const task = await this.context.authorizer.authorizeTask(this.request, frame.taskId);
-      forgetRequestTask(this.request);
-      const start = this.context.subscriptions.startOf(task, frame.lastEventId, 'websocket');
-      const gap = start.isGap && frame.gap ? await this.context.subscriptions.gapOf(task.taskId) : undefined;
-      const afterSeq = gap ? gap.retainedFromSeq - 1 : start.afterSeq;
-      if (this.client.readyState === OPEN) this.follow({ task, afterSeq, gap, cursor: frame.lastEventId, sink });
-    } catch (error) {
-      if (!isTaskBridgeError(error)) this.logger.error({ message: `Subscribe failed: ${messageOf(error)}`, ...frame });
-      this.close(closeOfError(error, this.context.settings.streams.webSocket));
-    }
-  }
-
-  /** The confirmation, what is missing, and the first events leave in one packet. */
-  private follow({ task, afterSeq, gap, cursor, sink }: Subscription): void {
-    const confirmation: SubscriptionConfirmedFrame = {
-      type: 'SUBSCRIPTION_CONFIRMED',
-      taskId: task.taskId,
-      replayStartedAfterEventId: cursor === '' ? null : cursor,
-      live: true,
-    };
-    this.request.socket.cork();
-    this.client.send(JSON.stringify(confirmation));
-    if (gap) this.client.send(JSON.stringify(gapFrame(task.taskId, gap)));
-    this.context.subscriptions.open(task, afterSeq, sink);
-    this.request.socket.uncork();
-  }
-
-  /** The end of its last task ends the connection; any other end does so at once. */
-  private ended(sink: WebSocketSink, reason: StreamCloseReason): void {
-    this.sinks.delete(sink);
-    if (reason !== 'terminal' || this.sinks.size === 0) {
-      this.close(closeOfStream(reason, this.context.settings.streams.webSocket));
-    }
-  }
-
-  private refuse(code: 'INVALID_REQUEST', message: string): void {
-    this.close(closeOfError(new TaskBridgeError(code, message), this.context.settings.streams.webSocket));
+  private refuse(message: string): void {
+    this.close(closeOfError(new TaskBridgeError('INVALID_REQUEST', message), this.settings));
   }
 
   /** `ws` ends the socket by itself when the peer does not answer the close in time. */
@@ -153,7 +166,7 @@ export class WebSocketConnection implements Ticking, Drainable {
   private leave(): void {
     this.context.ticker.remove(this);
     this.context.drain.remove(this);
-    for (const sink of this.sinks) sink.gone();
-    this.sinks.clear();
+    for (const subscription of this.subscriptions.values()) subscription.gone();
+    this.subscriptions.clear();
   }
 }

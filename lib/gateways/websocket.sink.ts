@@ -1,54 +1,57 @@
 import type { EventGap, GapMode, WebSocketGapFrame, WebSocketHeartbeatFrame } from '@taskbridge/protocol';
-import type { Duplex } from 'node:stream';
-import type { WebSocket } from 'ws';
 import type { StreamCloseReason } from '../observability/transport-diagnostics.js';
 import { FollowerSink } from '../streams/follower-sink.js';
 import type { FrameBatch } from '../streams/frame-batch.js';
 import { textFrame } from '../streams/websocket-framing.js';
+import type { FrameSocket } from './frame-socket.js';
 
-/** `readyState` of an open socket; the constants of `ws` live on its class, which types do not import. */
-export const OPEN = 1;
+export interface WebSocketSinkOptions {
+  taskId: string;
+  gap: GapMode | undefined;
+  /** The connection carries other subscriptions as well. */
+  isShared: boolean;
+  ended(reason: StreamCloseReason): void;
+}
 
-/**
- * One subscription's writes. They go to the socket below `ws`, framed already, so that followers share buffers; that
- * is safe because the server sends neither fragments nor compressed frames. Once the closing handshake has begun
- * nothing may follow it: the write is dropped, and the socket's end ends the stream.
- */
+/** One subscription's writes. */
 export class WebSocketSink extends FollowerSink {
   readonly transport = 'websocket';
-  private readonly flushed = (error?: Error | null): void => {
-    if (!error) this.written();
-  };
+  readonly gap: GapMode | undefined;
+  override readonly isShared: boolean;
+  private readonly sent = (): void => this.written();
 
   constructor(
-    readonly taskId: string,
-    private readonly client: WebSocket,
-    private readonly socket: Duplex,
-    readonly gap: GapMode | undefined,
-    private readonly ended: (sink: WebSocketSink, reason: StreamCloseReason) => void,
+    private readonly frames: FrameSocket,
+    private readonly options: WebSocketSinkOptions,
   ) {
     super();
+    this.gap = options.gap;
+    this.isShared = options.isShared;
+  }
+
+  get taskId(): string {
+    return this.options.taskId;
   }
 
   write(batch: FrameBatch): void {
-    this.send(batch.webSocket());
+    this.frames.write(batch.webSocket(), this.sent);
   }
 
   heartbeat(): void {
-    const frame: WebSocketHeartbeatFrame = { type: 'HEARTBEAT', taskId: this.taskId, live: true };
-    this.send(textFrame(JSON.stringify(frame)));
+    const frame: WebSocketHeartbeatFrame = { type: 'HEARTBEAT', taskId: this.options.taskId, live: true };
+    this.frames.write(textFrame(JSON.stringify(frame)), this.sent);
   }
 
   announce(gap: EventGap): void {
-    this.send(textFrame(JSON.stringify(gapFrame(this.taskId, gap))));
+    this.frames.write(textFrame(JSON.stringify(gapFrame(this.options.taskId, gap))), this.sent);
+  }
+
+  unsubscribe(): void {
+    this.close('unsubscribed');
   }
 
   end(reason: StreamCloseReason): void {
-    this.ended(this, reason);
-  }
-
-  private send(frames: Buffer): void {
-    if (this.client.readyState === OPEN) this.socket.write(frames, this.flushed);
+    this.options.ended(reason);
   }
 }
 

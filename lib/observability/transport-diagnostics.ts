@@ -3,10 +3,20 @@ export type StreamTransport = 'sse' | 'websocket' | 'poll' | 'observable';
 
 /**
  * Why a stream ended: its task did, the client left, or the server closed it with a retryable or final signal. `gap`:
- * events were trimmed ahead of a reader that asked to be told; `deleted`: retention has removed the task.
+ * events were trimmed ahead of a reader that asked to be told; `deleted`: retention has removed the task;
+ * `unsubscribed`: the client goes on without this task.
  */
 export type StreamCloseReason =
-  'terminal' | 'client_gone' | 'stalled' | 'shutdown' | 'refused' | 'idle_unsubscribed' | 'gap' | 'deleted' | 'error';
+  | 'terminal'
+  | 'unsubscribed'
+  | 'client_gone'
+  | 'stalled'
+  | 'shutdown'
+  | 'refused'
+  | 'idle_unsubscribed'
+  | 'gap'
+  | 'deleted'
+  | 'error';
 
 export type TransportDiagnostic =
   | { kind: 'replay_start'; transport: StreamTransport; taskId: string; afterSeq: number }

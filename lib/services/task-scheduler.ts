@@ -7,6 +7,7 @@ import { WakeUps } from '../streams/wake-ups.js';
 import type { TaskBridgeSettings } from '../taskbridge.options.js';
 import { TASKBRIDGE_SETTINGS } from '../taskbridge.tokens.js';
 import { PeriodicJob } from './periodic-job.js';
+import { StreamTicketService } from './stream-ticket.service.js';
 import { TaskCancellationReconciliationService } from './task-cancellation-reconciliation.service.js';
 import { TaskDeadlineService } from './task-deadline.service.js';
 import { TaskResumeReconciliationService } from './task-resume-reconciliation.service.js';
@@ -15,6 +16,7 @@ import { TaskSubmissionReconciliationService } from './task-submission-reconcili
 
 const STAGED_ATTACHMENT_MAX_AGE_MS = 3_600_000;
 const STAGED_ATTACHMENT_SWEEP_MS = 600_000;
+const TICKET_SWEEP_MS = 10_000;
 const STOP_LIMIT_MS = 3_000;
 /** Wake-ups that come closer together share one early round. */
 const EARLY_ROUND_PAUSE_MS = 50;
@@ -44,6 +46,7 @@ export class TaskScheduler implements OnApplicationBootstrap {
     cancellations: TaskCancellationReconciliationService,
     deadlines: TaskDeadlineService,
     attachments: AttachmentStore,
+    tickets: StreamTicketService,
     retention: TaskRetentionService,
     @Optional() executor?: TaskExecutor,
   ) {
@@ -65,6 +68,7 @@ export class TaskScheduler implements OnApplicationBootstrap {
         () => attachments.discardStaged(STAGED_ATTACHMENT_MAX_AGE_MS),
         STAGED_ATTACHMENT_SWEEP_MS,
       ),
+      job('The removal of expired tickets', () => tickets.removeExpired(), TICKET_SWEEP_MS),
     ];
     this.retention = new PeriodicJob({
       name: 'Retention',

@@ -42,7 +42,7 @@ export class WebSocketSubscriptionService implements FollowerObserver {
   private readonly logger = new Logger('TaskStreams');
   private readonly followers = new Set<StreamFollower>();
   private readonly openByTransport: Record<StreamTransport, number> = { sse: 0, websocket: 0, poll: 0, observable: 0 };
-  private readonly limits: Record<'sse' | 'webSocket', FollowerLimits>;
+  private readonly limits: Record<'sse' | 'webSocket' | 'shared', FollowerLimits>;
 
   constructor(
     private readonly tails: TaskTails,
@@ -53,7 +53,9 @@ export class WebSocketSubscriptionService implements FollowerObserver {
     private readonly diagnostics: TransportDiagnosticsSink,
     @Inject(TASKBRIDGE_SETTINGS) settings: TaskBridgeSettings,
   ) {
-    this.limits = settings.streams;
+    const { sse, webSocket } = settings.streams;
+    const shared = { ...webSocket, heartbeatIntervalMs: Infinity, stallTimeoutMs: Infinity };
+    this.limits = { sse, webSocket, shared };
   }
 
   /** Streams that are open now, over all transports. */
@@ -92,7 +94,7 @@ export class WebSocketSubscriptionService implements FollowerObserver {
       sink.end('terminal');
       return undefined;
     }
-    const limits = sink.transport === 'sse' ? this.limits.sse : this.limits.webSocket;
+    const limits = this.limits[sink.transport === 'sse' ? 'sse' : sink.isShared ? 'shared' : 'webSocket'];
     const tail = this.tails.watch(task.taskId, afterSeq, task.lastSeq);
     const follower = new StreamFollower(tail, sink, afterSeq, limits, this);
     this.followers.add(follower);

@@ -9,6 +9,7 @@ export interface TableNames {
   readonly processes: string;
   readonly attachments: string;
   readonly attachmentChunks: string;
+  readonly streamTickets: string;
 }
 
 /** The names in the DataSource's schema. */
@@ -28,6 +29,7 @@ export function tableNamesIn(schema: string | undefined): TableNames {
     processes: named('processes'),
     attachments: named('attachments'),
     attachmentChunks: named('attachment_chunks'),
+    streamTickets: named('stream_tickets'),
   };
 }
 

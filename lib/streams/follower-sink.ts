@@ -20,6 +20,8 @@ export abstract class FollowerSink {
   abstract readonly transport: StreamTransport;
   /** Whether the peer wants to be told of events that are no longer stored. */
   abstract readonly gap: GapMode | undefined;
+  /** It shares its connection with other streams: the transport sends the heartbeats and looks for stalls itself. */
+  readonly isShared: boolean = false;
   private owner: SinkOwner | undefined;
 
   /** Called by the follower before its first write. */

@@ -12,7 +12,18 @@ export function describeWebSocket(document: OpenAPIObject, path = '/api/v1/tasks
     description:
       'After the upgrade the client sends {"action": "subscribe", "taskId", "lastEventId"?, "gap"?}; the server answers ' +
       'SUBSCRIPTION_CONFIRMED, then every newer event as a TaskEvent, and HEARTBEAT when idle. With "gap": "error" a GAP ' +
-      'frame says where events are no longer stored. It closes 1000 after the terminal event and 1008 for a refusal.',
+      'frame says where events are no longer stored. It closes 1000 after the terminal event and 1008 for a refusal. With ' +
+      '"multiplex": true more subscribes and {"action": "unsubscribe", "taskId"} may follow: each subscription ends by a ' +
+      'SUBSCRIPTION_ENDED frame, and the connection stays.',
+    parameters: [
+      {
+        name: 'ticket',
+        in: 'query' as const,
+        required: false,
+        schema: { type: 'string' },
+        description: 'Stands in for credentials, once.',
+      },
+    ],
     'x-taskbridge-transport': 'websocket',
     responses: {
       101: { description: 'Switching Protocols' },

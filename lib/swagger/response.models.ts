@@ -44,6 +44,17 @@ export class TaskCreatedResponse {
   deduplicated?: boolean;
 }
 
+export class StreamTicketResponse {
+  @ApiProperty({ description: 'A secret; presenting it spends it.' })
+  ticket: string;
+
+  @ApiProperty()
+  taskId: string;
+
+  @ApiProperty(TIME)
+  expiresAt: string;
+}
+
 export class PollEventsResponse {
   @ApiProperty()
   taskId: string;

@@ -14,6 +14,7 @@ import {
   HealthResponse,
   PollEventsResponse,
   ReadinessResponse,
+  StreamTicketResponse,
   TaskClientActionResponse,
   TaskCreatedResponse,
   TaskListResponse,
@@ -45,6 +46,12 @@ const GAP: ApiQueryOptions = {
   schema: { type: 'string', enum: ['error'] },
   description:
     'Answers 410 where events after the cursor are no longer stored; absent: goes on with the oldest stored one.',
+};
+const TICKET: ApiQueryOptions = {
+  name: 'ticket',
+  required: false,
+  schema: { type: 'string' },
+  description: 'Stands in for credentials, once.',
 };
 const CURSOR = { schema: EVENT_ID, required: false } as const;
 
@@ -118,7 +125,7 @@ export const ROUTES: Readonly<Record<string, RouteDescription>> = {
     tag: 'streaming',
     summary: 'Follow the events as server-sent events',
     description: 'Each frame has an `id:` and a TaskEvent as its `data:`. The response ends after the terminal event.',
-    query: [{ name: 'lastEventId', ...CURSOR, description: 'Resume after this event.' }, GAP],
+    query: [{ name: 'lastEventId', ...CURSOR, description: 'Resume after this event.' }, GAP, TICKET],
     header: { name: 'Last-Event-ID', description: 'Beats the query.' },
     answers: {
       200: { description: 'The stream', contentType: 'text/event-stream' },
@@ -143,6 +150,15 @@ export const ROUTES: Readonly<Record<string, RouteDescription>> = {
       200: { description: 'Accepted before', model: TaskClientActionResponse },
     },
     refusals: [400, 401, 404, 409, 413, 415, 422],
+  },
+  issueTicket: {
+    tag: 'streaming',
+    summary: 'Get a ticket for one stream',
+    description:
+      'For clients that cannot send credentials: presented once, as `ticket`, it opens one stream of this task for the ' +
+      'caller it was issued to, whose access is checked again.',
+    answers: { 201: { description: 'A ticket', model: StreamTicketResponse } },
+    refusals: [401, 404, 413, 415],
   },
   getHealth: {
     tag: 'health',

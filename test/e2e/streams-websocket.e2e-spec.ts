@@ -234,27 +234,6 @@ describe('a WebSocket under settings of its own', () => {
     });
   });
 
-  it('follows several tasks on one connection when that is allowed, and closes after the last', async () => {
-    await withStreamApp(tuned({ webSocket: { maxSubscriptionsPerConnection: 2 } }), async (app) => {
-      const [first, second] = [await app.taskWith(2), await app.taskWith(2)];
-      const client = await app.subscribe(first);
-      client.send({ action: 'subscribe', taskId: second });
-      await client.received(4);
-      await app.complete(first);
-      await client.received(5);
-      await app.complete(second);
-      expect((await client.closed())[0]).toBe(1000);
-      const of = (taskId: string) => client.events.filter((event) => event.taskId === taskId).map((e) => e.eventId);
-      expect([of(first), of(second)]).toEqual([
-        ['1-0', '2-0', '3-0'],
-        ['1-0', '2-0', '3-0'],
-      ]);
-      const third = await app.subscribe(first, '2');
-      third.send({ action: 'subscribe', taskId: first });
-      await third.closed();
-    });
-  });
-
   it('asks its allow-list for the origin of a browser', async () => {
     await withStreamApp(tuned({ webSocket: { allowedOrigins: ['https://app.example'] } }), async (app) => {
       const authorization = 'Bearer ada';

@@ -10,6 +10,7 @@ const TABLES = [
   'taskbridge_migrations',
   'taskbridge_processes',
   'taskbridge_receipts',
+  'taskbridge_stream_tickets',
   'taskbridge_suspensions',
   'taskbridge_tasks',
 ];
@@ -43,7 +44,7 @@ describe('migrations', () => {
 
   it('applies once when three processes run it at the same time', async () => {
     const applied = await Promise.all([1, 2, 3].map(() => runTaskBridgeMigrations(dataSource)));
-    expect(applied.flat()).toEqual(['CreateTaskBridgeTables1764000000000']);
+    expect(applied.flat()).toEqual(['CreateTaskBridgeTables1764000000000', 'CreateStreamTickets1764500000000']);
     expect(await tablesOf(dataSource, 'public')).toEqual(TABLES);
     expect(await runTaskBridgeMigrations(dataSource)).toEqual([]);
   });

@@ -55,6 +55,7 @@ describe('the OpenAPI document', () => {
       'post /api/v1/tasks',
       'post /api/v1/tasks/{taskId}/actions',
       'post /api/v1/tasks/{taskId}/cancel',
+      'post /api/v1/tasks/{taskId}/tickets',
     ]);
     for (const [name, { parameters = [] }] of operations(document)) {
       expect(parameters.some((parameter) => parameter.name === 'taskId')).toBe(name.includes('{taskId}'));

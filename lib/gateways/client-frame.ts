@@ -1,0 +1,49 @@
+import type { GapMode, WebSocketSubscribeRequest, WebSocketUnsubscribeRequest } from '@taskbridge/protocol';
+import type { RawData } from 'ws';
+
+/** A subscribe as the connection reads it. */
+export interface SubscribeFrame extends Required<Pick<WebSocketSubscribeRequest, 'action' | 'taskId' | 'lastEventId'>> {
+  gap: GapMode | undefined;
+  isMultiplexed: boolean;
+  /** Absent on connections that are not multiplexed. */
+  ticket: string | undefined;
+}
+
+/** What a client may ask for. */
+export type ClientFrame = SubscribeFrame | WebSocketUnsubscribeRequest;
+
+/**
+ * `undefined` for anything that is not a frame of the wire; whether its cursor is one is for the log to say. Members
+ * that the wire does not define are ignored.
+ */
+export function parseClientFrame(data: RawData, isBinary: boolean): ClientFrame | undefined {
+  if (isBinary) return undefined;
+  const { action, taskId, ...asked } = parseObject(data);
+  if (typeof taskId !== 'string' || taskId === '') return undefined;
+  if (action === 'unsubscribe') return { action, taskId };
+  return action === 'subscribe' ? subscribeFrame(taskId, asked) : undefined;
+}
+
+function subscribeFrame(taskId: string, asked: Record<string, unknown>): SubscribeFrame | undefined {
+  const { lastEventId = null, gap, multiplex: isMultiplexed = false, ticket } = asked;
+  if (lastEventId !== null && typeof lastEventId !== 'string') return undefined;
+  if (gap !== undefined && gap !== 'error') return undefined;
+  if (typeof isMultiplexed !== 'boolean') return undefined;
+  const frame = { action: 'subscribe', taskId, lastEventId, gap, isMultiplexed } as const;
+  if (!isMultiplexed) return { ...frame, ticket: undefined };
+  return ticket === undefined || typeof ticket === 'string' ? { ...frame, ticket } : undefined;
+}
+
+function parseObject(data: RawData): Record<string, unknown> {
+  try {
+    const value: unknown = JSON.parse(textOf(data));
+    return typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : {};
+  } catch {
+    return {};
+  }
+}
+
+function textOf(data: RawData): string {
+  if (Array.isArray(data)) return Buffer.concat(data).toString();
+  return Buffer.isBuffer(data) ? data.toString() : Buffer.from(data).toString();
+}
