@@ -64,11 +64,12 @@ export class TaskSubscription {
   /** Nothing of the task is sent afterwards; what is being checked ends without having begun. */
   unsubscribe(): void {
     this.isUnwanted = true;
-    this.sink?.unsubscribe();
+    this.sink?.stop('unsubscribed');
   }
 
-  shutdown(): void {
-    this.sink?.shutdown();
+  /** The connection is about to be closed. */
+  stop(reason: 'stalled' | 'shutdown'): void {
+    this.sink?.stop(reason);
   }
 
   /** The connection has lost its client. */

@@ -82,8 +82,7 @@ export class WebSocketConnection implements Ticking, Drainable {
   }
 
   shutdown(): void {
-    for (const subscription of this.subscriptions.values()) subscription.shutdown();
-    this.close(closeOfStream('shutdown', this.settings));
+    this.stop('shutdown');
   }
 
   terminate(): void {
@@ -140,8 +139,13 @@ export class WebSocketConnection implements Ticking, Drainable {
 
   private lookAfter(nowMs: number): void {
     const { stallTimeoutMs, heartbeatIntervalMs } = this.settings;
-    if (this.frames.stuckMs(nowMs) >= stallTimeoutMs) this.close(closeOfStream('stalled', this.settings));
+    if (this.frames.stuckMs(nowMs) >= stallTimeoutMs) this.stop('stalled');
     else if (this.frames.idleMs(nowMs) >= heartbeatIntervalMs) this.frames.answer(HEARTBEAT);
+  }
+
+  private stop(reason: 'stalled' | 'shutdown'): void {
+    for (const subscription of this.subscriptions.values()) subscription.stop(reason);
+    this.close(closeOfStream(reason, this.settings));
   }
 
   /**

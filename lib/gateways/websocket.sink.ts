@@ -46,8 +46,9 @@ export class WebSocketSink extends FollowerSink {
     this.frames.write(textFrame(JSON.stringify(gapFrame(this.options.taskId, gap))), this.sent);
   }
 
-  unsubscribe(): void {
-    this.close('unsubscribed');
+  /** Ends the stream for a reason of the connection's. */
+  stop(reason: 'unsubscribed' | 'stalled' | 'shutdown'): void {
+    this.close(reason);
   }
 
   end(reason: StreamCloseReason): void {

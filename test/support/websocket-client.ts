@@ -19,8 +19,8 @@ export class WebSocketClient {
   readonly opened: Promise<void>;
   readonly socket: WebSocket;
 
-  constructor(url: string, headers: Record<string, string>) {
-    this.socket = new WebSocket(url, { headers, perMessageDeflate: false });
+  constructor(url: string, headers: Record<string, string>, subprotocols: string[] = []) {
+    this.socket = new WebSocket(url, subprotocols, { headers, perMessageDeflate: false });
     this.socket.on('message', (data: Buffer) =>
       this.frames.push(JSON.parse(data.toString()) as Record<string, unknown>),
     );

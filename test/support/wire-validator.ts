@@ -23,6 +23,9 @@ export type WireSchema =
   | 'websocket-subscription-confirmed'
   | 'websocket-heartbeat'
   | 'websocket-gap'
+  | 'websocket-subscription-ended'
+  | 'websocket-multiplex-heartbeat'
+  | 'stream-ticket'
   | 'event-gap'
   | 'sse-heartbeat';
 

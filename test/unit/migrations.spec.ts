@@ -70,6 +70,17 @@ describe('migrations', () => {
     );
   });
 
+  it('takes the tickets back and creates them again', async () => {
+    const host = new DataSource({ type: 'postgres', url: database.url, migrations: createTaskBridgeMigrations() });
+    await host.initialize();
+    await host.runMigrations();
+    await host.undoLastMigration();
+    expect(await tablesOf(dataSource, 'public')).not.toContain('taskbridge_stream_tickets');
+    await host.runMigrations();
+    expect(await tablesOf(dataSource, 'public')).toContain('taskbridge_stream_tickets');
+    await host.destroy();
+  });
+
   it('refuses a DataSource of another database', async () => {
     const other = new DataSource({ type: 'cockroachdb', url: database.url, timeTravelQueries: false });
     await expect(runTaskBridgeMigrations(other)).rejects.toThrow('TaskBridge needs a PostgreSQL DataSource');
