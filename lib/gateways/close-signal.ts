@@ -1,5 +1,6 @@
 import { CLOSE_CODES } from '@taskbridge/protocol';
 import type { StreamCloseReason } from '../observability/transport-diagnostics.js';
+import { isOutage } from '../stores/outage.js';
 import { isTaskBridgeError } from '../taskbridge.errors.js';
 import type { WebSocketStreamSettings } from '../taskbridge.options.js';
 
@@ -15,6 +16,7 @@ const MAX_REASON_BYTES = 123;
 
 /** The close for a request that failed: final for a refusal, retryable for anything else. */
 export function closeOfError(error: unknown, { refusedCloseCode }: CloseCodeSettings): CloseSignal {
+  if (isOutage(error)) return { code: CLOSE_CODES.tryLater, reason: 'SERVICE_UNAVAILABLE' };
   if (!isTaskBridgeError(error)) return { code: CLOSE_CODES.tryLater, reason: 'INTERNAL_ERROR' };
   if (error.code === 'SERVICE_UNAVAILABLE') return { code: CLOSE_CODES.restart, reason: error.code };
   return { code: refusedCloseCode, reason: shorten(`${error.code}: ${error.message}`) };

@@ -3,7 +3,10 @@ import type { DataSource } from 'typeorm';
 import { TASKBRIDGE_DATA_SOURCE } from '../taskbridge.tokens.js';
 import { ReadinessProbe, type ReadinessCheck } from './readiness-probe.js';
 
-/** Ready while the pool gives a connection and the database answers on it. */
+/** `on` on a standby, and where the host or an operator has made the database read-only. */
+const IS_READ_ONLY = `select current_setting('transaction_read_only') as read_only`;
+
+/** Ready while the pool gives a connection and the database answers on it that it takes writes. */
 @Injectable()
 export class DatabaseReadinessProbe extends ReadinessProbe {
   constructor(@Inject(TASKBRIDGE_DATA_SOURCE) private readonly dataSource: DataSource) {
@@ -11,7 +14,9 @@ export class DatabaseReadinessProbe extends ReadinessProbe {
   }
 
   async check(): Promise<ReadinessCheck[]> {
-    await this.dataSource.query('select 1');
-    return [{ name: 'database', ok: true }];
+    const [row] = await this.dataSource.query<{ read_only: string }[]>(IS_READ_ONLY);
+    return [
+      row?.read_only === 'on' ? { name: 'database', ok: false, detail: 'read-only' } : { name: 'database', ok: true },
+    ];
   }
 }

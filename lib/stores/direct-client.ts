@@ -33,6 +33,15 @@ export function createDirectClient(
   });
 }
 
+/**
+ * Whether a pooler stands between, as PgBouncer does: the session that the client knows is not the server's. Then what
+ * is set, prepared or listened to outside of a transaction may stay with a server that another client uses next.
+ */
+export async function isPooled(client: Client): Promise<boolean> {
+  const { rows } = await client.query<{ pid: number }>('select pg_backend_pid() as pid');
+  return rows[0]?.pid !== (client as unknown as { processID: number | null }).processID;
+}
+
 /** Ends it politely, and soon afterwards also without the server. Never rejects. */
 export async function endClient(client: Client): Promise<void> {
   const { connection } = client as unknown as { connection: { stream: Socket } };

@@ -1,5 +1,8 @@
-/** Connection exception, resources used up, server stopping or starting; and a primary that has become a standby. */
-const OUTAGE_STATES = /^(?:08|53|57P0|25006)/;
+/**
+ * Connection exception, resources used up, a statement that took too long, server stopping or starting; and a primary
+ * that has become a standby.
+ */
+const OUTAGE_STATES = /^(?:08|53|57014|57P0|25006)/;
 
 /** Sockets and name look-ups; Node's codes, not Postgres'. */
 const SOCKET_CODES = new Set([
@@ -31,7 +34,7 @@ const OUTAGE_MESSAGE = new RegExp(
     .join('|'),
 );
 
-/** The database is out of reach or takes nobody in: the same may succeed a moment later. */
+/** The database is out of reach, takes nobody in or is too slow: the same may succeed a moment later. */
 export function isOutage(error: unknown): boolean {
   const code = textOf(error, 'code');
   if (code !== undefined && SOCKET_CODES.has(code)) return true;

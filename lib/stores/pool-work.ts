@@ -7,7 +7,6 @@ export interface PoolClient {
   query(query: RawQuery): Promise<RawResult>;
   end(): Promise<void>;
   on(event: 'error', listener: () => void): unknown;
-  off(event: 'error', listener: () => void): unknown;
   release(error?: unknown): void;
 }
 
@@ -19,6 +18,7 @@ interface Connecting {
 
 interface Pool {
   connect(): Promise<PoolClient>;
+  on(event: 'acquire', listener: (client: PoolClient) => void): unknown;
   _clients?: readonly Connecting[];
 }
 
@@ -39,7 +39,9 @@ export class PoolWork {
   private readonly inUse = new Set<{ end(): Promise<void> }>();
   private waiting = 0;
 
-  constructor(private readonly dataSource: DataSource) {}
+  constructor(private readonly dataSource: DataSource) {
+    listenToErrors(this.pool());
+  }
 
   get isIdle(): boolean {
     return this.inUse.size === 0 && this.waiting === 0;
@@ -48,7 +50,6 @@ export class PoolWork {
   /** One statement on a connection of the pool. */
   async query(query: RawQuery): Promise<RawResult> {
     const client = await this.checkOut(() => this.pool().connect());
-    client.on('error', ignore);
     let failure: unknown;
     try {
       return await client.query(query);
@@ -57,7 +58,6 @@ export class PoolWork {
       throw error;
     } finally {
       this.inUse.delete(client);
-      client.off('error', ignore);
       client.release(isServerError(failure) ? undefined : failure);
     }
   }
@@ -105,8 +105,18 @@ export class PoolWork {
   }
 }
 
-/** For a lost connection: its query rejects as well, and without a listener the event would end the process. */
-function ignore(): void {}
+/**
+ * A connection that the pool has just handed out has no listener for an instant. The end of its session, when it
+ * arrives together with what was waited for, would end the process; what is asked of it afterwards is rejected anyway.
+ */
+function listenToErrors(pool: Pool): void {
+  const known = new WeakSet<PoolClient>();
+  pool.on('acquire', (client) => {
+    if (known.has(client)) return;
+    known.add(client);
+    client.on('error', () => undefined);
+  });
+}
 
 /** After any other error the connection cannot be trusted. */
 function isServerError(error: unknown): boolean {

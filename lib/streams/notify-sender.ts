@@ -5,7 +5,7 @@ import type { NotifyChannel } from './notify-channel.js';
 import { NotifyOutbox } from './notify-outbox.js';
 import { ReconnectingClient } from './reconnecting-client.js';
 
-/** Notifies every listener of the channel; one statement for all messages that wait. */
+/** Notifies every listener of the channel; one statement for all messages that wait. Not prepared, for poolers. */
 const NOTIFY = 'select pg_notify($1, message) from unnest($2::text[]) as message';
 const FLUSH_STEP_MS = 5;
 
@@ -62,7 +62,7 @@ export class NotifySender {
     this.sending = true;
     try {
       for (let client = this.connection.current; client && !this.outbox.isEmpty; client = this.connection.current) {
-        await client.query({ name: 'taskbridge-notify', text: NOTIFY, values: [this.channelName, this.outbox.take()] });
+        await client.query(NOTIFY, [this.channelName, this.outbox.take()]);
       }
     } catch (error) {
       this.logger.debug(`A notification was lost, others find its events by their poll: ${messageOf(error)}`);

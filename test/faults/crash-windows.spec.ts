@@ -329,7 +329,9 @@ describe('A process that dies', () => {
       await victim.post('', { ...CREATE, taskType: 'overdue', input: {} });
       await victim.dies();
       const log = await scene.endOf(await oneTask());
-      expect(log.map(({ type }) => type)).toEqual(['TASK_STARTED', 'TASK_FAILED']);
+      // Whoever takes the run over may say so before the deadline is noticed.
+      const types = log.map(({ type }) => type).filter((type) => type !== 'TASK_MESSAGE');
+      expect(types).toEqual(['TASK_STARTED', 'TASK_FAILED']);
       expect(log.at(-1)?.payload).toMatchObject({ code: 'DEADLINE_EXCEEDED' });
     });
   });

@@ -17,6 +17,7 @@ describe('an error of the database', () => {
     failed('cannot execute INSERT in a read-only transaction', '25006'),
     failed('Connection terminated unexpectedly'),
     failed('Connection terminated due to connection timeout'),
+    failed('canceling statement due to statement timeout', '57014'),
     failed('timeout exceeded when trying to connect'),
     failed('Client has encountered a connection error and is not queryable'),
     failed('Query runner already released. Cannot run queries anymore.'),
@@ -33,7 +34,6 @@ describe('an error of the database', () => {
   it.each([
     failed('duplicate key value violates unique constraint', '23505'),
     failed('relation "taskbridge_tasks" does not exist', '42P01'),
-    failed('canceling statement due to statement timeout', '57014'),
     failed('password authentication failed', '28P01'),
     failed('Cannot read properties of undefined'),
     'Connection terminated',

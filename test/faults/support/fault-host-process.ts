@@ -12,7 +12,13 @@ import { skewClock } from './skewed-clock.js';
 
 // One instance of an app; it loads its code at once and boots when `FaultHost` tells it to.
 
-async function boot({ databaseUrl, clockOffsetMs = 0, crashAt, options }: BootOptions): Promise<string> {
+async function boot({
+  databaseUrl,
+  clockOffsetMs = 0,
+  crashAt,
+  queryTimeoutMs,
+  options,
+}: BootOptions): Promise<string> {
   skewClock(clockOffsetMs);
   class HostModule {}
   Module({
@@ -25,6 +31,7 @@ async function boot({ databaseUrl, clockOffsetMs = 0, crashAt, options }: BootOp
         retryAttempts: 100,
         retryDelay: 200,
         connectTimeoutMS: 5_000,
+        ...(queryTimeoutMs !== undefined && { extra: { query_timeout: queryTimeoutMs } }),
       }),
       TaskBridgeModule.forRoot({ runMigrations: true, authContextResolver: BearerNames, ...options }),
     ],

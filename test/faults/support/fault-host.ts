@@ -10,6 +10,8 @@ export interface BootOptions {
   clockOffsetMs?: number;
   /** Dies here, once it listens. */
   crashAt?: CrashPoint;
+  /** The pool's `query_timeout`. @default none */
+  queryTimeoutMs?: number;
   options: TaskBridgeOptions;
 }
 

@@ -6,6 +6,7 @@ interface Link {
   server: Socket;
   /** Bytes of it were thrown away: it makes no sense any more. */
   damaged: boolean;
+  abandoned: boolean;
 }
 
 /** The network between one instance and the database; a TCP proxy on loopback that tests disturb. */
@@ -65,6 +66,11 @@ export class FaultProxy {
     this.reset((link) => link.damaged);
   }
 
+  /** The connections there are say and hear nothing any more, for good, and nobody is told; new ones work. */
+  abandon(): void {
+    for (const link of this.links) link.abandoned = true;
+  }
+
   async close(): Promise<void> {
     this.thaw();
     for (const { client, server } of this.links) {
@@ -88,9 +94,10 @@ export class FaultProxy {
       return;
     }
     const server = connect(this.targetPort(), '127.0.0.1');
-    const link: Link = { client, server, damaged: false };
+    const link: Link = { client, server, damaged: false, abandoned: false };
     this.links.add(link);
     this.forward(client, server, (chunk) => {
+      if (link.abandoned) return false;
       if (this.muteAt === undefined || !chunk.includes(this.muteAt)) return true;
       this.muteAt = undefined;
       link.damaged = true;
@@ -98,7 +105,7 @@ export class FaultProxy {
     });
     this.forward(server, client, () => {
       link.damaged ||= this.swallowing;
-      return !link.damaged;
+      return !link.damaged && !link.abandoned;
     });
     client.on('close', () => this.links.delete(link));
   }
