@@ -50,7 +50,10 @@ export const METRICS = {
   taskbridge_retention_deleted_total: { kind: 'counter', help: 'Rows removed by retention', labels: ['kind'] },
   taskbridge_retention_run_seconds: { kind: 'histogram', help: 'Duration of a retention run' },
   taskbridge_retention_last_success_seconds: { kind: 'gauge', help: 'Unix time of the last complete retention run' },
-  taskbridge_scheduler_lag_seconds: { kind: 'gauge', help: 'Delay of the reconciliation round' },
+  taskbridge_scheduler_lag_seconds: { kind: 'gauge', help: 'How late the last round of the scheduler began' },
+  taskbridge_scheduler_items_total: { kind: 'counter', help: 'Items that the scheduler took', labels: ['job'] },
+  taskbridge_scheduler_failures_total: { kind: 'counter', help: 'Runs of a job that failed', labels: ['job'] },
+  taskbridge_scheduler_job_seconds: { kind: 'histogram', help: 'Duration of one run of a job', labels: ['job'] },
 } as const satisfies Record<string, MetricDescription>;
 
 export type MetricName = keyof typeof METRICS;

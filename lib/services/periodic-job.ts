@@ -1,9 +1,13 @@
 import { Logger } from '@nestjs/common';
+import type { MetricsSink } from '../observability/metrics-sink.js';
 import { messageOf } from '../taskbridge.errors.js';
 
 export interface PeriodicJobOptions {
-  /** For the log. */
+  /** For the log, at the beginning of a sentence. */
   name: string;
+  /** Label of its metrics. */
+  label: string;
+  metrics: MetricsSink;
   /** Does one batch and returns how many items it took. */
   work(): Promise<number>;
   /** A batch of this size is followed by another at once. */
@@ -53,16 +57,27 @@ export class PeriodicJob {
   }
 
   private async once(): Promise<void> {
+    const { name, label: job, metrics } = this.options;
     this.startedAt = performance.now();
     try {
-      let batches = 0;
-      while (!this.stopped && batches < MAX_BATCHES && (await this.options.work()) >= this.options.batchSize)
-        batches += 1;
-      if (this.failing) this.logger.log(`${this.options.name} works again`);
+      metrics.count('taskbridge_scheduler_items_total', await this.takeBatches(), { job });
+      if (this.failing) this.logger.log(`${name} works again`);
       this.failing = false;
     } catch (error) {
-      if (!this.failing) this.logger.error(`${this.options.name} failed and is tried again: ${messageOf(error)}`);
+      metrics.count('taskbridge_scheduler_failures_total', 1, { job });
+      if (!this.failing) this.logger.error(`${name} failed and is tried again: ${messageOf(error)}`);
       this.failing = true;
     }
+    metrics.observe('taskbridge_scheduler_job_seconds', (performance.now() - this.startedAt) / 1_000, { job });
+  }
+
+  private async takeBatches(): Promise<number> {
+    let taken = 0;
+    for (let batches = 0; !this.stopped && batches < MAX_BATCHES; batches += 1) {
+      const batch = await this.options.work();
+      taken += batch;
+      if (batch < this.options.batchSize) break;
+    }
+    return taken;
   }
 }

@@ -51,26 +51,28 @@ export class TaskScheduler implements OnApplicationBootstrap {
     @Optional() executor?: TaskExecutor,
   ) {
     const { batchSize } = settings.reconciliation;
-    const job = (name: string, work: () => Promise<number>, everyMs = 0) =>
-      new PeriodicJob({ name, work, batchSize, everyMs });
+    const job = (label: string, name: string, work: () => Promise<number>, everyMs = 0) =>
+      new PeriodicJob({ label, name, work, batchSize, everyMs, metrics });
     this.handoffs = [
-      job('The delivery of submissions', () => submissions.reconcile()),
-      job('The delivery of answers', () => resumes.reconcile()),
-      job('The delivery of cancellations', () => cancellations.reconcile()),
+      job('submissions', 'The delivery of submissions', () => submissions.reconcile()),
+      job('answers', 'The delivery of answers', () => resumes.reconcile()),
+      job('cancellations', 'The delivery of cancellations', () => cancellations.reconcile()),
     ];
     this.jobs = [
       ...this.handoffs,
-      job('The expiry of questions', () => resumes.expire()),
-      job('The deadline check', () => deadlines.reconcile()),
-      job('The upkeep of the executor', async () => (await executor?.reconcile?.()) ?? 0),
+      job('expiries', 'The expiry of questions', () => resumes.expire()),
+      job('deadlines', 'The deadline check', () => deadlines.reconcile()),
+      job('executor', 'The upkeep of the executor', async () => (await executor?.reconcile?.()) ?? 0),
       job(
+        'staged_attachments',
         'The removal of staged attachments',
         () => attachments.discardStaged(STAGED_ATTACHMENT_MAX_AGE_MS),
         STAGED_ATTACHMENT_SWEEP_MS,
       ),
-      job('The removal of expired tickets', () => tickets.removeExpired(), TICKET_SWEEP_MS),
+      job('tickets', 'The removal of expired tickets', () => tickets.removeExpired(), TICKET_SWEEP_MS),
     ];
     this.retention = new PeriodicJob({
+      label: 'retention',
       name: 'Retention',
       work: async () => {
         await retention.run({ signal: this.stopping.signal });
@@ -78,6 +80,7 @@ export class TaskScheduler implements OnApplicationBootstrap {
       },
       batchSize: Infinity,
       everyMs: settings.retention.intervalMs,
+      metrics,
     });
   }
 

@@ -2,7 +2,8 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/glob
 import type { Type } from '@nestjs/common';
 import pg from 'pg';
 import type { TaskContext } from '../../lib/executors/task-handler.js';
-import { HandoffState } from '../../lib/stores/records.js';
+import { TaskReporter } from '../../lib/services/task-reporter.js';
+import { HandoffState, type SuspensionRequest } from '../../lib/stores/records.js';
 import type { TaskBridgeOptions } from '../../lib/taskbridge.options.js';
 import { FaultProxy } from '../faults/support/fault-proxy.js';
 import { createTestDatabase, createTestDataSource, type TestDatabase } from '../support/database.js';
@@ -101,6 +102,54 @@ describe('Nothing accepted is lost', () => {
         return pending.length === 0;
       });
       expect(submitted().toSorted()).toEqual(taskIds.toSorted());
+    });
+  });
+
+  describe('of answers', () => {
+    /** A task of an executor outside that has asked `q`. */
+    const ask = async (instance: TaskInstance, request: Partial<SuspensionRequest> = {}): Promise<string> => {
+      const taskId = await instance.create('any');
+      const attempt = await instance.get(TaskReporter).beginAttempt(taskId);
+      await attempt.started();
+      await attempt.suspend({ suspendId: 'q', reasonCode: 'CHECK', allowedActions: ['go', 'stop'], ...request });
+      return taskId;
+    };
+    const never = (): never => {
+      throw new Error('not now');
+    };
+
+    it('delivers on another instance, with its payload, what could not be delivered before its instance was gone', async () => {
+      const first = await engine(new ScriptedExecutor({ resume: never }), {
+        reconciliation: { ...QUICK, maxAttempts: 100 },
+      });
+      const taskId = await ask(first);
+      await first.answer(taskId, 'q', 'go', { limit: 5 });
+      await close(first);
+      const executor = new ScriptedExecutor({});
+      await engine(executor);
+      await eventually(() => executor.resumed.length > 0);
+      expect(
+        executor.resumed.map(({ receipt, suspension }) => [receipt.taskId, suspension.suspendId, receipt.payload]),
+      ).toEqual([[taskId, 'q', { limit: 5 }]]);
+    });
+
+    it('does as onExpiry says when nobody answered, once, however many instances look', async () => {
+      const executor = new ScriptedExecutor({});
+      const asker = await engine(executor, { reconciliation: { enabled: false } });
+      const soon = new Date(Date.now() + 300);
+      const [failing, cancelled, resumed] = await Promise.all([
+        ask(asker, { expiresAt: soon, onExpiry: 'fail' }),
+        ask(asker, { expiresAt: soon, onExpiry: 'cancel' }),
+        ask(asker, { expiresAt: soon, onExpiry: { resume: 'go', payload: { byDefault: true } } }),
+      ]);
+      await Promise.all([1, 2, 3].map(() => engine(executor)));
+      await eventually(() => executor.resumed.length > 0);
+      expect((await asker.end(failing)).at(-1)).toMatchObject({ payload: { code: 'SUSPENSION_EXPIRED' } });
+      expect((await asker.end(cancelled)).at(-1)).toMatchObject({ type: 'TASK_CANCELLED' });
+      expect(typesOf(await asker.log(resumed))).toEqual(['TASK_STARTED', 'TASK_SUSPENDED', 'TASK_ACTION_ACCEPTED']);
+      expect(executor.resumed.map(({ receipt }) => [receipt.taskId, receipt.payload])).toEqual([
+        [resumed, { byDefault: true }],
+      ]);
     });
   });
 

@@ -1,10 +1,11 @@
 import { Readable } from 'node:stream';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { type MetricLabels, NoMetrics } from '../../lib/observability/metrics-sink.js';
 import { TaskScheduler } from '../../lib/services/task-scheduler.js';
 import { AttachmentStore } from '../../lib/stores/attachment.store.js';
 import { createTestDataSource, createTestDatabase, type TestDatabase } from '../support/database.js';
 import { ScriptedExecutor } from '../support/fake-executors.js';
-import { TaskInstance } from '../support/task-instance.js';
+import { eventually, TaskInstance } from '../support/task-instance.js';
 import { tableNames } from '../../lib/stores/table-names.js';
 
 class TroubledExecutor extends ScriptedExecutor {
@@ -13,6 +14,29 @@ class TroubledExecutor extends ScriptedExecutor {
   override async reconcile(): Promise<number> {
     this.rounds += 1;
     throw new Error('the engine is down');
+  }
+}
+
+class CountingMetrics extends NoMetrics {
+  readonly seconds: (string | undefined)[] = [];
+  lagSeconds = -1;
+  private readonly totals = new Map<string, number>();
+
+  override count(name?: string, by = 1, labels?: MetricLabels): void {
+    const key = `${name} ${labels?.['job']}`;
+    this.totals.set(key, (this.totals.get(key) ?? 0) + by);
+  }
+
+  override gauge(name?: string, value = 0): void {
+    if (name === 'taskbridge_scheduler_lag_seconds') this.lagSeconds = value;
+  }
+
+  override observe(name?: string, _value?: number, labels?: MetricLabels): void {
+    if (name === 'taskbridge_scheduler_job_seconds') this.seconds.push(labels?.['job']);
+  }
+
+  total(name: string, job: string): number {
+    return this.totals.get(`${name} ${job}`) ?? 0;
   }
 }
 
@@ -61,6 +85,26 @@ describe('TaskScheduler', () => {
       const scheduler = instance.get(TaskScheduler);
       for (let round = 0; round < 100 && executor.submitted.length === 1; round += 1) await scheduler.runRound();
       expect(executor.submitted.length).toBe(2);
+    } finally {
+      await instance.close();
+    }
+  });
+
+  it('tells its lag, and what each kind of upkeep took and how often it failed', async () => {
+    const metrics = new CountingMetrics();
+    const executor = new TroubledExecutor({});
+    const instance = await TaskInstance.open(database, [], {
+      executor: { useFactory: () => executor },
+      metricsSink: { useFactory: () => metrics },
+      reconciliation: { intervalMs: 20 },
+    });
+    try {
+      await instance.end(await instance.create('any', {}, { deadlineMs: 50 }));
+      await eventually(() => metrics.total('taskbridge_scheduler_failures_total', 'executor') > 1);
+      expect(metrics.total('taskbridge_scheduler_items_total', 'deadlines')).toBe(1);
+      expect(metrics.total('taskbridge_scheduler_failures_total', 'deadlines')).toBe(0);
+      expect(metrics.seconds).toEqual(expect.arrayContaining(['deadlines', 'submissions', 'answers', 'executor']));
+      expect(metrics.lagSeconds).toBeGreaterThanOrEqual(0);
     } finally {
       await instance.close();
     }

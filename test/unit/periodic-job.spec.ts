@@ -1,12 +1,13 @@
 import { describe, expect, it } from '@jest/globals';
 import { Logger } from '@nestjs/common';
+import { NoMetrics } from '../../lib/observability/metrics-sink.js';
 import { PeriodicJob } from '../../lib/services/periodic-job.js';
 import { gate } from '../support/task-instance.js';
 
 Logger.overrideLogger(false);
 
 const jobOf = (work: () => Promise<number>, everyMs = 0) =>
-  new PeriodicJob({ name: 'The upkeep', work, batchSize: 10, everyMs });
+  new PeriodicJob({ name: 'The upkeep', label: 'upkeep', work, batchSize: 10, everyMs, metrics: new NoMetrics() });
 
 describe('A periodic job', () => {
   it('takes further batches at once while they are full', async () => {

@@ -1,4 +1,6 @@
 import { Counter, Registry } from 'prom-client';
+import { readFileSync } from 'node:fs';
+import { type MetricDescription, METRICS } from '@taskbridge/nestjs';
 import { PrometheusMetricsSink } from '@taskbridge/nestjs/prometheus';
 
 describe('PrometheusMetricsSink', () => {
@@ -35,5 +37,19 @@ describe('PrometheusMetricsSink', () => {
     sink.count('taskbridge_events_appended_total', 1, { made_up: 'label' });
     expect(await registry.metrics()).not.toContain('made_up');
     expect(registry.getSingleMetric('taskbridge_events_appended_total')).toBeInstanceOf(Counter);
+  });
+
+  it('knows every metric that is documented, and the other way round', () => {
+    const rows = readFileSync('docs/services-and-routes.md', 'utf8').matchAll(
+      /^\| `(taskbridge_\w+)` +\| (\w+) +\| (.+?) +\| (.*?) *\|$/gm,
+    );
+    const documented = Array.from(rows, ([, name, kind, help, labels]) => [name, kind, help, labels]);
+    const described = Object.entries<MetricDescription>(METRICS).map(([name, { kind, help, labels = [] }]) => [
+      name,
+      kind,
+      help,
+      labels.map((label) => `\`${label}\``).join(', '),
+    ]);
+    expect(documented).toEqual(described);
   });
 });
