@@ -70,7 +70,8 @@ export class TaskCreationService {
       if (creation.created) await this.attachments.bind(task.taskId, attachments, { manager: inside });
       return creation;
     };
-    return manager === undefined ? this.registry.transaction(insert) : insert(manager);
+    if (manager !== undefined) return insert(manager);
+    return this.registry.transaction(insert, { taskId: task.taskId, newTask: task });
   }
 
   private newTask(command: TaskCreateCommand): NewTask {

@@ -9,6 +9,13 @@ export const ROW_LOCK_TIMEOUT_MS = 200;
 /** Between two tries nothing is held, in ms. */
 const PAUSE_MS = 50;
 
+const CREATE = 'create ';
+
+/** Stands for a row that may not be there yet, where `RowTurns` wants a task id. */
+export function turnOfCreate({ ownerId, clientRequestId }: { ownerId: string; clientRequestId: string }): string {
+  return CREATE + JSON.stringify([ownerId, clientRequestId]);
+}
+
 /** One that waits for the turn of another to end. */
 interface Waiting {
   go(): void;
@@ -108,8 +115,9 @@ export class RowTurns {
  */
 export const WITHIN_ONE_TRY = `(select set_config('lock_timeout', '${ROW_LOCK_TIMEOUT_MS}', true)) is not null`;
 
-function rowHeld(taskId: string, cause?: unknown): TaskBridgeError {
-  return new TaskBridgeError('SERVICE_UNAVAILABLE', `Task ${taskId} is busy: try again`, {
+function rowHeld(key: string, cause?: unknown): TaskBridgeError {
+  const what = key.startsWith(CREATE) ? 'The task of this clientRequestId' : `Task ${key}`;
+  return new TaskBridgeError('SERVICE_UNAVAILABLE', `${what} is busy: try again`, {
     details: { retryAfterSeconds: 1 },
     cause,
   });

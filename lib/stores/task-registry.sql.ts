@@ -8,6 +8,8 @@ const PREFIX: Record<TaskHandoff, string> = { submission: 'submission', cancella
 
 export interface RegistrySql {
   readonly insert: string;
+  /** The same outside a transaction. */
+  readonly insertSoon: string;
   readonly get: string;
   readonly getLocked: string;
   readonly findByRequest: string;
@@ -28,15 +30,8 @@ update ${t.tasks} t set ${PREFIX[kind]}_state = 2, ${PREFIX[kind]}_next_try_at =
 where t.task_id = $1 and t.${PREFIX[kind]}_state = 1`;
   const byId = `select ${TASK_COLUMNS} from ${t.tasks} t where t.task_id = $1`;
   return {
-    // Creates the task unless its key exists; waits for a concurrent create of the same key. $9 ms of deadline, $11 ms
-    // of claim, which counts as the first try.
-    insert: `
-insert into ${t.tasks} as t (task_id, owner_id, app_id, client_request_id, task_type, input, metadata, request_hash,
-  deadline_at, traceparent, submission_next_try_at, submission_attempts)
-values ($1, $2, $3, $4, $5, $6, $7, $8, clock_timestamp() + $9::float8 * interval '1 millisecond', $10,
-  clock_timestamp() + $11::float8 * interval '1 millisecond', ($11::float8 > 0)::integer)
-on conflict (owner_id, client_request_id) do nothing
-returning ${TASK_COLUMNS}, t.request_hash`,
+    insert: insert(t, 'true'),
+    insertSoon: insert(t, WITHIN_ONE_TRY),
     get: byId,
     getLocked: `${byId} for no key update of t`,
     findByRequest: `select ${TASK_COLUMNS}, t.request_hash from ${t.tasks} t
@@ -83,4 +78,20 @@ update ${t.tasks} t set ${PREFIX[kind]}_last_error = $2,
   ${PREFIX[kind]}_next_try_at = clock_timestamp() + $3::float8 * interval '1 millisecond'
 where t.task_id = $1 and t.${PREFIX[kind]}_state = 1 and ${WITHIN_ONE_TRY}`,
   };
+}
+
+/**
+ * Creates the task unless its key exists; waits for a concurrent create of the same key. $9 ms of deadline, $11 ms of
+ * claim, which counts as the first try.
+ */
+function insert(t: TableNames, condition: string): string {
+  return `
+insert into ${t.tasks} as t (task_id, owner_id, app_id, client_request_id, task_type, input, metadata, request_hash,
+  deadline_at, traceparent, submission_next_try_at, submission_attempts)
+select $1::uuid, $2, $3, $4, $5, $6::json, $7::json, $8,
+  clock_timestamp() + $9::float8 * interval '1 millisecond', $10,
+  clock_timestamp() + $11::float8 * interval '1 millisecond', ($11::float8 > 0)::integer
+where ${condition}
+on conflict (owner_id, client_request_id) do nothing
+returning ${TASK_COLUMNS}, t.request_hash`;
 }

@@ -54,6 +54,8 @@ export interface CancellationRequest {
 /** The task whose row a transaction is going to lock, and for how long it may wait for it. */
 export interface TaskRowWait {
   taskId: string;
+  /** Where it is going to be created: then who else creates this one is waited for, too. */
+  newTask?: NewTask | undefined;
   /** `Infinity` waits until the process stops. */
   patienceMs?: number | undefined;
 }

@@ -22,7 +22,7 @@ import {
 } from './task-registry.js';
 import { type RegistrySql, registrySql } from './task-registry.sql.js';
 import { AFTER_TASK_COLUMNS, taskOf } from './task-row.js';
-import { rowTurns } from './row-turns.js';
+import { rowTurns, turnOfCreate } from './row-turns.js';
 import { inTransaction, isInTransaction, withTaskRow } from './transactions.js';
 
 /** A key that vanishes between the refused insert and the read was retained away; the next try creates the task. */
@@ -40,6 +40,9 @@ export class TypeOrmTaskRegistry extends TaskRegistry {
   }
 
   transaction<T>(work: (manager: EntityManager) => Promise<T>, row?: TaskRowWait): Promise<T> {
+    if (row?.newTask !== undefined) {
+      return withTaskRow(this.dataSource, { ...row, taskId: turnOfCreate(row.newTask) }, work);
+    }
     if (row !== undefined && isUuid(row.taskId)) return withTaskRow(this.dataSource, row, work);
     return inTransaction(this.dataSource, undefined, work);
   }
@@ -51,14 +54,9 @@ export class TypeOrmTaskRegistry extends TaskRegistry {
     });
   }
 
-  async createTask(task: NewTask, options: StoreOptions = {}): Promise<TaskCreation> {
-    for (let attempt = 1; attempt <= CREATE_TRIES; attempt += 1) {
-      const [row] = await rawRows(this.source(options), this.sql.insert, valuesOf(task));
-      if (row !== undefined) return creationOf(row, true);
-      const existing = await this.findByClientRequestId(task.ownerId, task.clientRequestId, options);
-      if (existing !== undefined) return existing;
-    }
-    throw new TaskBridgeError('SERVICE_UNAVAILABLE', `Task ${task.taskId} was not created: its key keeps vanishing`);
+  createTask(task: NewTask, options: StoreOptions = {}): Promise<TaskCreation> {
+    if (options.manager !== undefined) return this.insert(task, this.sql.insert, options);
+    return rowTurns(this.dataSource).take(turnOfCreate(task), () => this.insert(task, this.sql.insertSoon, options));
   }
 
   async getTask(taskId: string, options: StoreOptions & { lock?: boolean } = {}): Promise<TaskRecord | undefined> {
@@ -118,6 +116,16 @@ export class TypeOrmTaskRegistry extends TaskRegistry {
   async listOverdue(limit: number): Promise<string[]> {
     const rows = await rawRows(this.dataSource, this.sql.overdue, [limit]);
     return rows.map(([taskId]) => String(taskId));
+  }
+
+  private async insert(task: NewTask, sql: string, options: StoreOptions): Promise<TaskCreation> {
+    for (let attempt = 1; attempt <= CREATE_TRIES; attempt += 1) {
+      const [row] = await rawRows(this.source(options), sql, valuesOf(task));
+      if (row !== undefined) return creationOf(row, true);
+      const existing = await this.findByClientRequestId(task.ownerId, task.clientRequestId, options);
+      if (existing !== undefined) return existing;
+    }
+    throw new TaskBridgeError('SERVICE_UNAVAILABLE', `Task ${task.taskId} was not created: its key keeps vanishing`);
   }
 
   private onRow(taskId: string, sql: string, values: unknown[]): Promise<RawRow[]> {

@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { DataSource } from 'typeorm';
 import { v7 as uuidv7 } from 'uuid';
+import { TaskCreationService } from '../../lib/services/task-creation.service.js';
 import { TaskRegistry } from '../../lib/stores/task-registry.js';
 import type { HttpAnswer, HttpClient } from '../support/http-client.js';
 import { startTestApp, type TestApp } from '../support/app.js';
@@ -118,3 +119,52 @@ describe('a task whose row somebody holds', () => {
     expect(inside).toEqual([{ lock_timeout: '0' }]);
   }, 60_000);
 });
+
+describe('a clientRequestId whose first create somebody has not committed yet', () => {
+  let app: TestApp;
+  let ada: HttpClient;
+
+  beforeAll(async () => {
+    app = await startTestApp({ providers: TEST_HANDLERS });
+    ada = app.as('ada');
+  }, 60_000);
+  afterAll(() => app.close());
+
+  it.each([
+    ['without files', (id: string) => ({ clientRequestId: id, taskType: 'echo', input: {} })],
+    ['with files', formOf],
+  ])('costs repeats %s their patience and nobody else a connection', async (_, bodyOf) => {
+    const clientRequestId = uuidv7();
+    const auth = { subject: 'ada', scopes: [], appId: null, attributes: {} };
+    let repeats: Promise<HttpAnswer>[] = [];
+    await app.get(DataSource).transaction(async (manager) => {
+      await app
+        .get(TaskCreationService)
+        .createTask({ auth, clientRequestId, taskType: 'echo', input: {} }, { manager });
+      repeats = Array.from({ length: 2 * EACH }, () => ada.post(TASKS, bodyOf(clientRequestId)));
+      for (let n = 0; n < EACH; n += 1) expect((await app.as('grace').post(TASKS, echo())).status).toBe(201);
+      const [refused] = await Promise.all(repeats);
+      expect([refused?.status, refused?.body['code'], refused?.headers.get('retry-after')]).toEqual([
+        503,
+        'SERVICE_UNAVAILABLE',
+        '1',
+      ]);
+      expect(refused?.body['message']).toBe('The task of this clientRequestId is busy: try again');
+    });
+    expect((await Promise.all(repeats)).map(({ status }) => status)).toEqual(repeats.map(() => 503));
+    expect((await ada.post(TASKS, { clientRequestId, taskType: 'echo', input: {} })).body).toMatchObject({
+      clientRequestId,
+      deduplicated: true,
+    });
+  });
+});
+
+const echo = () => ({ clientRequestId: uuidv7(), taskType: 'echo', input: {} });
+
+function formOf(clientRequestId: string): FormData {
+  const form = new FormData();
+  form.append('clientRequestId', clientRequestId);
+  form.append('taskType', 'echo');
+  form.append('attachment', new Blob(['x'], { type: 'text/csv' }), 'a.csv');
+  return form;
+}
