@@ -1,4 +1,5 @@
 export { type CheckpointStore } from './checkpoints/checkpoint-store.js';
+export { IndexedDbStore } from './checkpoints/indexed-db.store.js';
 export { MemoryStore } from './checkpoints/memory.store.js';
 export { type ObserveOptions, type TaskBridgeClientOptions } from './client-options.js';
 export { type Diagnostic, type DiagnosticsListener } from './diagnostics.js';

@@ -1,0 +1,103 @@
+import type { CheckpointStore } from './checkpoint-store.js';
+
+// As much of IndexedDB as is used: servers and workers that only import the package have no types for it.
+
+interface Pending<T> {
+  readonly result: T;
+  readonly error: unknown;
+  onsuccess: (() => void) | null;
+  onerror: (() => void) | null;
+}
+
+interface OpenPending extends Pending<Database> {
+  onupgradeneeded: (() => void) | null;
+}
+
+interface ObjectStore {
+  get(key: string): Pending<unknown>;
+  put(value: string, key: string): unknown;
+  delete(key: string): unknown;
+}
+
+interface Transaction {
+  readonly error: unknown;
+  oncomplete: (() => void) | null;
+  onabort: (() => void) | null;
+  objectStore(name: string): ObjectStore;
+}
+
+interface Database {
+  onversionchange: (() => void) | null;
+  onclose: (() => void) | null;
+  createObjectStore(name: string): unknown;
+  transaction(name: string, mode: 'readonly' | 'readwrite'): Transaction;
+  close(): void;
+}
+
+interface DatabaseFactory {
+  open(name: string, version: number): OpenPending;
+}
+
+const ITEMS = 'items';
+
+/** IndexedDB: for pages that need more room than Web Storage has, and for workers, which have none. */
+export class IndexedDbStore implements CheckpointStore {
+  private opening: Promise<Database> | undefined;
+
+  constructor(private readonly databaseName = 'taskbridge') {}
+
+  async getItem(key: string): Promise<string | undefined> {
+    const { result } = await this.run('readonly', (items) => items.get(key));
+    return typeof result === 'string' ? result : undefined;
+  }
+
+  async setItem(key: string, value: string): Promise<void> {
+    await this.run('readwrite', (items) => items.put(value, key));
+  }
+
+  async removeItem(key: string): Promise<void> {
+    await this.run('readwrite', (items) => items.delete(key));
+  }
+
+  /** Resolves with what the work has returned, once the transaction is complete. */
+  private async run<T>(mode: 'readonly' | 'readwrite', work: (items: ObjectStore) => T): Promise<T> {
+    const database = await this.open();
+    return new Promise((resolve, reject) => {
+      const transaction = database.transaction(ITEMS, mode);
+      const outcome = work(transaction.objectStore(ITEMS));
+      transaction.oncomplete = () => resolve(outcome);
+      transaction.onabort = () => reject(transaction.error as Error);
+    });
+  }
+
+  private open(): Promise<Database> {
+    this.opening ??= this.connect().catch((error: unknown) => {
+      this.opening = undefined;
+      throw error;
+    });
+    return this.opening;
+  }
+
+  private connect(): Promise<Database> {
+    const { indexedDB } = globalThis as unknown as { indexedDB: DatabaseFactory };
+    const pending = indexedDB.open(this.databaseName, 1);
+    pending.onupgradeneeded = () => pending.result.createObjectStore(ITEMS);
+    return new Promise((resolve, reject) => {
+      pending.onerror = () => reject(pending.error as Error);
+      pending.onsuccess = () => resolve(this.watched(pending.result));
+    });
+  }
+
+  /** Lets go of a connection that the browser takes away, or that another tab waits for; the next call opens one. */
+  private watched(database: Database): Database {
+    const forget = (): void => {
+      this.opening = undefined;
+    };
+    database.onclose = forget;
+    database.onversionchange = () => {
+      forget();
+      database.close();
+    };
+    return database;
+  }
+}
