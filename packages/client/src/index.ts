@@ -45,6 +45,7 @@ export {
   type StartTaskRequest,
   type SubmitActionRequest,
 } from './taskbridge-client.js';
+export { type TaskSession } from './task-session.js';
 export { type WebSocketAuth } from './transports/socket-identity.js';
 export { type TransportName } from './transports/transport.js';
 export { type WebSocketConstructor, type WebSocketLike } from './transports/web-socket.js';

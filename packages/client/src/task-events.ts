@@ -103,7 +103,12 @@ export function seqOf({ eventId }: Pick<TaskEvent, 'eventId'>): number {
 export function toTaskEvent(raw: unknown, taskId: string): TaskEvent | undefined {
   const envelope = raw as Record<'type' | 'taskId' | 'eventId' | 'createdAt', string> & { payload: unknown };
   if (typeof raw !== 'object' || raw === null || typeof envelope.type !== 'string') return undefined;
-  if (envelope.taskId !== taskId || !envelope.eventId || !parseCursor(envelope.eventId)) return undefined;
+  if (
+    String(envelope.taskId).toLowerCase() !== taskId.toLowerCase() ||
+    !envelope.eventId ||
+    !parseCursor(envelope.eventId)
+  )
+    return undefined;
   const { type: wireType, eventId, createdAt, payload } = envelope;
   if (!isTaskEventType(wireType) || typeof payload !== 'object' || payload === null) {
     return { type: 'UNKNOWN', wireType, taskId, eventId, createdAt, payload };
@@ -112,7 +117,8 @@ export function toTaskEvent(raw: unknown, taskId: string): TaskEvent | undefined
   return { ...(raw as TaskEventOf<'TASK_SUSPENDED'>), suspension: toSuspension(payload as TaskSuspendedPayload) };
 }
 
-function toSuspension(payload: TaskSuspendedPayload): TaskSuspension {
+/** Fills in what the wire may leave out. */
+export function toSuspension(payload: TaskSuspendedPayload): TaskSuspension {
   return {
     ...payload,
     expiresAt: payload.expiresAt ?? null,

@@ -22,6 +22,9 @@ import { DEFAULT_RECOVERY, type RecoveryOptions } from './recovery/recovery-opti
 import { TaskObservation } from './recovery/task-observation.js';
 import { taskRoutes, type TaskRoutes } from './routes.js';
 import { TaskEventStream } from './task-events-stream.js';
+import type { TaskEvent } from './task-events.js';
+import { TaskSession } from './task-session.js';
+import type { TaskTransport } from './transports/transport.js';
 import { Transports } from './transports/transports.js';
 
 /** What to do. Without a `clientRequestId` one is made; it is the same however often the request has to be repeated. */
@@ -129,7 +132,13 @@ export class TaskBridgeClient {
    * refuses for good, on a gap without `onGap`, and when it is aborted.
    */
   observeTaskEvents(taskId: string, options: ObserveOptions = {}): TaskEventStream {
-    return new TaskEventStream((signal) => this.follow(taskId, options, signal), options.signal);
+    return new TaskEventStream((signal) => this.follow(taskId, options, signal, this.transports.all), options.signal);
+  }
+
+  /** Observes many tasks over one WebSocket, until it is closed. */
+  session(): TaskSession {
+    const { all, close } = this.transports.multiplexed();
+    return new TaskSession((taskId, options, signal) => this.follow(taskId, options, signal, all), close);
   }
 
   /** Answers a question. A rejection by the state of the question is an answer too: look at `status`. */
@@ -178,13 +187,18 @@ export class TaskBridgeClient {
     return task.result as T;
   }
 
-  private follow(taskId: string, options: ObserveOptions, signal: AbortSignal): ReturnType<TaskObservation['events']> {
+  private follow(
+    taskId: string,
+    options: ObserveOptions,
+    signal: AbortSignal,
+    transports: readonly TaskTransport[],
+  ): AsyncGenerator<TaskEvent, void> {
     const { checkpoints, network, recovery, diagnostics } = this;
     const keepsCheckpoint = options.checkpoint !== false;
     const observation = new TaskObservation({
       taskId,
       signal,
-      transports: this.transports.all,
+      transports,
       recovery,
       network,
       diagnostics,

@@ -10,8 +10,8 @@ import { WebSocket } from 'ws';
 export const IMPATIENT = {
   initialDelayMs: 0,
   maxDelayMs: 5,
-  openTimeoutMs: 400,
-  livenessTimeoutMs: 800,
+  openTimeoutMs: 1_000,
+  livenessTimeoutMs: 1_500,
   climbAfterMs: 100,
   maxClimbAfterMs: 400,
 } as const;

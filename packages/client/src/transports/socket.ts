@@ -1,4 +1,6 @@
 import { abortable } from '../wait.js';
+import { Mailbox } from './mailbox.js';
+import type { SocketAddress } from './socket-identity.js';
 import type { WebSocketConstructor, WebSocketLike } from './web-socket.js';
 
 /** How a socket ended; 1006 without a word from the server. */
@@ -11,25 +13,22 @@ export interface SocketClose {
  * A reader that is this far behind is cut off: nothing else would slow the server down. It reads what it has, and goes
  * on with a new connection from there.
  */
-const MAX_UNREAD = 5_000;
+export const MAX_UNREAD = 5_000;
 
 /** A WebSocket whose messages wait to be read. */
 export class Socket {
+  isOver = false;
   private readonly webSocket: WebSocketLike & { terminate?(): void };
-  private readonly unread: string[] = [];
+  private readonly messages = new Mailbox<string | SocketClose>();
   private hasOpened = false;
-  private end: SocketClose | undefined;
   private problem = '';
-  private changed: () => void = () => undefined;
+  private settled: () => void = () => undefined;
 
-  constructor(
-    constructor: WebSocketConstructor,
-    { address, protocols, headers }: { address: string; protocols: string[]; headers: Record<string, string> },
-  ) {
+  constructor(constructor: WebSocketConstructor, { address, protocols, headers }: SocketAddress) {
     this.webSocket = new constructor(address, protocols, { headers });
     this.webSocket.onopen = () => {
       this.hasOpened = true;
-      this.changed();
+      this.settled();
     };
     this.webSocket.onmessage = ({ data }: { data: unknown }) => this.receive(String(data));
     this.webSocket.onerror = ({ message }: { message?: string }) => {
@@ -40,46 +39,40 @@ export class Socket {
 
   /** Resolves when it is open, or over already. */
   async opened(signal: AbortSignal): Promise<void> {
-    while (!this.hasOpened && this.end === undefined) await this.change(signal);
+    if (this.hasOpened || this.isOver) return;
+    await abortable<void>(signal, (resolve) => {
+      this.settled = () => resolve();
+      return () => (this.settled = () => undefined);
+    });
   }
 
   send(frame: object): void {
-    if (this.end === undefined) this.webSocket.send(JSON.stringify(frame));
+    if (!this.isOver) this.webSocket.send(JSON.stringify(frame));
   }
 
   /** The next message, or how the socket ended once all messages are read. */
-  async next(signal: AbortSignal): Promise<string | SocketClose> {
-    for (;;) {
-      const end = this.unread.shift() ?? this.end;
-      if (end !== undefined) return end;
-      await this.change(signal);
-    }
+  next(signal: AbortSignal): Promise<string | SocketClose> {
+    return this.messages.next(signal);
   }
 
   /** Lets go of it at once: a peer that is gone would not answer a close frame. */
   close(): void {
-    if (this.end !== undefined) return;
+    if (this.isOver) return;
     this.finish({ code: 1006, reason: 'closed by this side' });
     if (this.webSocket.terminate) this.webSocket.terminate();
     else this.webSocket.close();
   }
 
   private receive(data: string): void {
-    if (this.end !== undefined) return;
-    this.unread.push(data);
-    if (this.unread.length >= MAX_UNREAD) this.close();
-    this.changed();
+    if (this.isOver) return;
+    this.messages.push(data);
+    if (this.messages.size >= MAX_UNREAD) this.close();
   }
 
   private finish(end: SocketClose): void {
-    this.end ??= end;
-    this.changed();
-  }
-
-  private change(signal: AbortSignal): Promise<void> {
-    return abortable(signal, (resolve) => {
-      this.changed = resolve;
-      return () => (this.changed = () => undefined);
-    });
+    if (this.isOver) return;
+    this.isOver = true;
+    this.messages.push(end);
+    this.settled();
   }
 }

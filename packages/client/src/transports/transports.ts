@@ -3,11 +3,12 @@ import type { DiagnosticsListener } from '../diagnostics.js';
 import type { AuthHeaders } from '../http/auth-headers.js';
 import type { HttpClient } from '../http/http-client.js';
 import type { TaskRoutes } from '../routes.js';
+import { MultiplexTransport } from './multiplex.transport.js';
 import { PollTransport } from './poll.transport.js';
 import { SocketIdentity } from './socket-identity.js';
 import { SseTransport } from './sse.transport.js';
 import { type TaskTransport, type TransportName, TRANSPORTS } from './transport.js';
-import { platformWebSocket } from './web-socket.js';
+import { platformWebSocket, type WebSocketConstructor } from './web-socket.js';
 import { WebSocketTransport } from './websocket.transport.js';
 
 const MAX_POLL_WAIT_MS = 25_000;
@@ -40,18 +41,32 @@ export class Transports {
     return new PollTransport(http, routes, diagnostics, Math.min(MAX_POLL_WAIT_MS, livenessTimeoutMs / 2));
   }
 
+  /** The same with one WebSocket for all tasks, and how to let go of it. */
+  multiplexed(): { all: readonly TaskTransport[]; close: () => void } {
+    const { diagnostics, livenessTimeoutMs } = this.parts;
+    const webSocket = this.webSocket();
+    const shared =
+      webSocket && new MultiplexTransport(webSocket.constructor, webSocket.identity, diagnostics, livenessTimeoutMs);
+    const all = this.all.map((transport) => (shared && transport.name === 'websocket' ? shared : transport));
+    return { all, close: () => shared?.close() };
+  }
+
   private makeWebSocket(): TaskTransport | undefined {
-    const { http, auth, routes, diagnostics } = this.parts;
+    const { diagnostics } = this.parts;
+    const webSocket = this.webSocket();
+    if (webSocket) return new WebSocketTransport(webSocket.constructor, webSocket.identity, diagnostics);
+    diagnostics({ kind: 'transport-missing', transport: 'websocket', reason: 'There is no WebSocket here' });
+    return undefined;
+  }
+
+  private webSocket(): { constructor: WebSocketConstructor; identity: SocketIdentity } | undefined {
+    const { http, auth, routes } = this.parts;
     const {
       baseUrl,
       webSocket = platformWebSocket(),
       webSocketAuth = auth.isConfigured ? 'ticket' : 'none',
     } = this.options;
-    if (webSocket) {
-      const identity = new SocketIdentity(http, auth, routes, { baseUrl, webSocketAuth });
-      return new WebSocketTransport(webSocket, identity, diagnostics);
-    }
-    diagnostics({ kind: 'transport-missing', transport: 'websocket', reason: 'There is no WebSocket here' });
-    return undefined;
+    const identity = new SocketIdentity(http, auth, routes, { baseUrl, webSocketAuth });
+    return webSocket && { constructor: webSocket, identity };
   }
 }

@@ -1,0 +1,92 @@
+import { isTerminalStatus } from '@taskbridge/protocol';
+import type { SubmitActionRequest, TaskBridgeClient } from '../taskbridge-client.js';
+import type { TaskSession } from '../task-session.js';
+import { emptyView, type TaskView, viewAfter, viewAfterAnswer, viewOfSnapshot } from './task-view.js';
+
+/** What events are observed by: a client, or a session of it for many tasks on one connection. */
+export type TaskObserver = Pick<TaskSession, 'observeTaskEvents'>;
+
+/**
+ * Follows one task for as long as anybody listens, beginning with its snapshot, so that a page that was reloaded shows
+ * what it showed before. It keeps what it knows while nobody does, and goes on from there.
+ */
+export class TaskWatch {
+  private view: TaskView;
+  private readonly listeners = new Set<() => void>();
+  private watching: AbortController | undefined;
+
+  constructor(
+    private readonly client: TaskBridgeClient,
+    private readonly observer: TaskObserver,
+    taskId: string,
+    /** Told when somebody begins to listen, and when nobody does any more. */
+    private readonly used: (isUsed: boolean) => void = () => undefined,
+  ) {
+    this.view = emptyView(taskId);
+  }
+
+  readonly current = (): TaskView => this.view;
+
+  readonly subscribe = (listener: () => void): (() => void) => {
+    this.listeners.add(listener);
+    if (this.watching === undefined) this.start();
+    return () => {
+      this.listeners.delete(listener);
+      if (this.listeners.size === 0) this.stop();
+    };
+  };
+
+  /** Answers an open question; resolves with what became of the answer. */
+  readonly act = async (
+    action: SubmitActionRequest,
+  ): Promise<Awaited<ReturnType<TaskBridgeClient['submitAction']>>> => {
+    const response = await this.client.submitAction(this.view.taskId, action);
+    this.show(viewAfterAnswer(this.view, action.suspendId));
+    return response;
+  };
+
+  readonly cancel = (reason?: string): Promise<Awaited<ReturnType<TaskBridgeClient['cancelTask']>>> =>
+    this.client.cancelTask(this.view.taskId, reason);
+
+  private start(): void {
+    const watching = new AbortController();
+    this.watching = watching;
+    this.used(true);
+    if (this.view.error !== undefined) this.show({ ...this.view, error: undefined });
+    this.follow(watching.signal).catch((error: unknown) => {
+      if (!watching.signal.aborted) this.show({ ...this.view, error });
+    });
+  }
+
+  private stop(): void {
+    this.watching?.abort();
+    this.watching = undefined;
+    this.used(false);
+  }
+
+  private async follow(signal: AbortSignal): Promise<void> {
+    const { taskId, lastEventId } = this.view;
+    if (lastEventId === undefined) {
+      const task = await this.client.getTask(taskId, { signal });
+      signal.throwIfAborted();
+      this.show(viewOfSnapshot(this.view, task));
+    }
+    if (this.view.status !== undefined && isTerminalStatus(this.view.status)) return;
+    const events = this.observer.observeTaskEvents(taskId, {
+      lastEventId: this.view.lastEventId ?? '0',
+      checkpoint: false,
+      signal,
+      onGap: ({ snapshot }) => {
+        this.show(viewOfSnapshot(this.view, snapshot));
+        return 'skip-to-snapshot';
+      },
+    });
+    for await (const event of events) this.show(viewAfter(this.view, event));
+  }
+
+  private show(view: TaskView): void {
+    if (view === this.view) return;
+    this.view = view;
+    for (const listener of this.listeners) listener();
+  }
+}

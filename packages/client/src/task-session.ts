@@ -1,0 +1,53 @@
+import type { ObserveOptions } from './client-options.js';
+import type { TaskEvent } from './task-events.js';
+import { TaskEventStream } from './task-events-stream.js';
+import { childOf } from './wait.js';
+
+/** Follows one task, by the session's transports. */
+type Follow = (taskId: string, options: ObserveOptions, signal: AbortSignal) => AsyncGenerator<TaskEvent, void>;
+
+/** Observations that share a connection. Each recovers by itself, over SSE or polling where WebSockets do not pass. */
+export class TaskSession {
+  private readonly closing = new AbortController();
+
+  constructor(
+    private readonly follow: Follow,
+    private readonly disconnect: () => void,
+  ) {}
+
+  /** As {@link TaskBridgeClient.observeTaskEvents}; a task that is observed twice has a connection of its own. */
+  observeTaskEvents(taskId: string, options: ObserveOptions = {}): TaskEventStream {
+    return new TaskEventStream((signal) => this.observe(taskId, options, signal), options.signal);
+  }
+
+  /** Ends the connection, and every observation with the reason `TaskSessionClosed`. */
+  close(): void {
+    this.closing.abort(new TaskSessionClosed());
+    this.disconnect();
+  }
+
+  private async *observe(
+    taskId: string,
+    options: ObserveOptions,
+    signal: AbortSignal,
+  ): AsyncGenerator<TaskEvent, void> {
+    const { controller, release } = childOf(signal);
+    const close = (): void => controller.abort(this.closing.signal.reason);
+    if (this.closing.signal.aborted) close();
+    this.closing.signal.addEventListener('abort', close);
+    try {
+      yield* this.follow(taskId, options, controller.signal);
+    } finally {
+      release();
+      this.closing.signal.removeEventListener('abort', close);
+    }
+  }
+}
+
+class TaskSessionClosed extends Error {
+  override readonly name = 'TaskSessionClosed';
+
+  constructor() {
+    super('The session was closed');
+  }
+}

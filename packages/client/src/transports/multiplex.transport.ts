@@ -1,0 +1,129 @@
+import {
+  SUBSCRIPTION_REFUSAL_CODES,
+  type SubscriptionEndedFrame,
+  type WebSocketSubscribeRequest,
+} from '@taskbridge/protocol';
+import type { DiagnosticsListener } from '../diagnostics.js';
+import { RequestRefusedError } from '../errors.js';
+import type { Mailbox } from './mailbox.js';
+import { type SharedMessage, SharedSocket } from './shared-socket.js';
+import { errorOfClose } from './socket-close.js';
+import type { SocketIdentity } from './socket-identity.js';
+import { Socket } from './socket.js';
+import type { Subscription, TaskTransport, TransportFrame } from './transport.js';
+import type { WebSocketConstructor } from './web-socket.js';
+import { WireFrames } from './wire-frames.js';
+
+interface BegunSubscription {
+  socket: SharedSocket;
+  mailbox: Mailbox<SharedMessage>;
+}
+
+/** Many tasks on one WebSocket; another one is opened when the server takes no more on the first. */
+export class MultiplexTransport implements TaskTransport {
+  readonly name = 'websocket';
+  private sockets: SharedSocket[] = [];
+  /** One at a time: subscriptions that come together find the first one's socket. */
+  private connecting: Promise<unknown> = Promise.resolve();
+
+  constructor(
+    private readonly webSocket: WebSocketConstructor,
+    private readonly identity: SocketIdentity,
+    private readonly diagnostics: DiagnosticsListener,
+    private readonly livenessTimeoutMs: number,
+  ) {}
+
+  close(): void {
+    for (const socket of this.sockets) socket.close();
+    this.sockets = [];
+  }
+
+  async *open(subscription: Subscription): AsyncGenerator<TransportFrame, void> {
+    for (let end: SubscriptionEndedFrame | undefined; end === undefined || isOfSocket(end);) {
+      const { socket, mailbox } = await this.subscribe(subscription);
+      try {
+        end = yield* this.frames(mailbox, subscription);
+        socket.isFull ||= isOfSocket(end);
+      } finally {
+        socket.unsubscribe(subscription.taskId);
+      }
+      if (end.reason === 'TERMINAL') yield { kind: 'end' };
+      else if (!isOfSocket(end)) throw errorOfEnd(end);
+    }
+  }
+
+  private async subscribe({ taskId, afterEventId, signal }: Subscription): Promise<BegunSubscription> {
+    const request: WebSocketSubscribeRequest = { action: 'subscribe', taskId, lastEventId: afterEventId, gap: 'error' };
+    for (;;) {
+      signal.throwIfAborted();
+      const socket = this.socketFor(taskId);
+      if (socket) {
+        const ticket = this.identity.usesTickets ? await this.identity.ticket(taskId, signal) : undefined;
+        const ticketed = { ...request, ...(ticket !== undefined && { ticket }) };
+        if (socket.canTake(taskId)) return { socket, mailbox: socket.subscribe(ticketed) };
+      } else {
+        const fresh = await this.inTurn(async () =>
+          this.socketFor(taskId) ? undefined : this.connect(taskId, signal),
+        );
+        if (fresh) return { socket: fresh, mailbox: fresh.subscribe(request) };
+      }
+    }
+  }
+
+  private socketFor(taskId: string): SharedSocket | undefined {
+    for (const socket of this.sockets) if (socket.isSilent(this.livenessTimeoutMs)) socket.close();
+    return this.sockets.find((socket) => socket.canTake(taskId));
+  }
+
+  private inTurn<T>(work: () => Promise<T>): Promise<T> {
+    const turn = this.connecting.then(work);
+    this.connecting = turn.catch(() => undefined);
+    return turn;
+  }
+
+  /** The ticket that opens a connection is good for its first subscription too. */
+  private async connect(taskId: string, signal: AbortSignal): Promise<SharedSocket> {
+    const socket = new Socket(this.webSocket, await this.identity.addressFor(taskId, signal));
+    try {
+      await socket.opened(signal);
+    } catch (error) {
+      socket.close();
+      throw error;
+    }
+    const shared = new SharedSocket(socket);
+    this.sockets = [...this.sockets.filter((one) => !one.isOver), shared];
+    return shared;
+  }
+
+  /** Returns the end of the subscription; throws when the socket ends before it. */
+  private async *frames(
+    mailbox: Mailbox<SharedMessage>,
+    { taskId, signal }: Subscription,
+  ): AsyncGenerator<TransportFrame, SubscriptionEndedFrame> {
+    const wire = new WireFrames(taskId, this.name, this.diagnostics);
+    for (let isOpen = false; ;) {
+      const message = await mailbox.next(signal);
+      if (message === null) {
+        if (isOpen) yield { kind: 'alive' };
+      } else if (typeof message === 'string') {
+        if (!isOpen) yield { kind: 'open' };
+        isOpen = true;
+        yield wire.read(message);
+      } else if ('code' in message) {
+        throw errorOfClose(message);
+      } else {
+        return message;
+      }
+    }
+  }
+}
+
+/** A refusal that says nothing of the task: another socket takes it. */
+function isOfSocket({ error }: SubscriptionEndedFrame): boolean {
+  return (SUBSCRIPTION_REFUSAL_CODES as readonly (string | undefined)[]).includes(error?.code);
+}
+
+function errorOfEnd({ reason, error }: SubscriptionEndedFrame): Error {
+  const { code = reason, message = reason } = error ?? {};
+  return reason === 'REFUSED' ? new RequestRefusedError(code, message, { status: 0 }) : new Error(message);
+}

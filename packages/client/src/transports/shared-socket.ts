@@ -1,0 +1,134 @@
+import type {
+  SubscriptionEndedFrame,
+  WebSocketSubscribeRequest,
+  WebSocketUnsubscribeRequest,
+} from '@taskbridge/protocol';
+import { Mailbox } from './mailbox.js';
+import { MAX_UNREAD, type Socket, type SocketClose } from './socket.js';
+
+/** A message of one task, the end of its subscription, or the end of the whole socket; `null` is a sign of life. */
+export type SharedMessage = string | SubscriptionEndedFrame | SocketClose | null;
+
+/** How often the traffic of others counts as a sign of life. */
+const ALIVE_EVERY_MS = 1_000;
+
+/** How long a socket without subscriptions is kept for the next one. */
+const IDLE_MS = 5_000;
+
+/** One multiplexed WebSocket, and who reads what of it. */
+export class SharedSocket {
+  /** The server takes no more subscriptions on it. */
+  isFull = false;
+  /** By lower-case id; `undefined` while the end of the subscription is awaited. */
+  private readonly readers = new Map<string, Mailbox<SharedMessage> | undefined>();
+  private readonly stop = new AbortController();
+  private over: SocketClose | undefined;
+  private lastMessageAt = Date.now();
+  private aliveAt = 0;
+  private idle: ReturnType<typeof setTimeout> | undefined;
+
+  constructor(private readonly socket: Socket) {
+    this.read().catch(() => undefined);
+  }
+
+  get isOver(): boolean {
+    return this.socket.isOver;
+  }
+
+  /** A task can be subscribed to once at a time. */
+  canTake(taskId: string): boolean {
+    return !this.socket.isOver && !this.isFull && !this.readers.has(taskId.toLowerCase());
+  }
+
+  /** Nothing has come for so long that it is not to be trusted. */
+  isSilent(livenessTimeoutMs: number): boolean {
+    return this.readers.size > 0 && Date.now() - this.lastMessageAt > livenessTimeoutMs;
+  }
+
+  subscribe(request: WebSocketSubscribeRequest): Mailbox<SharedMessage> {
+    const mailbox = new Mailbox<SharedMessage>();
+    if (this.readers.size === 0) this.lastMessageAt = Date.now();
+    this.readers.set(request.taskId.toLowerCase(), mailbox);
+    clearTimeout(this.idle);
+    if (this.over) mailbox.push(this.over);
+    this.socket.send({ ...request, multiplex: true });
+    return mailbox;
+  }
+
+  /** Its place is free again when the server has said so. */
+  unsubscribe(taskId: string): void {
+    const key = taskId.toLowerCase();
+    if (this.readers.get(key) === undefined) return;
+    this.readers.set(key, undefined);
+    const request: WebSocketUnsubscribeRequest = { action: 'unsubscribe', taskId };
+    this.socket.send(request);
+    this.closeWhenIdle();
+  }
+
+  close(): void {
+    clearTimeout(this.idle);
+    this.stop.abort();
+    this.socket.close();
+    this.end({ code: 1006, reason: 'closed by this side' });
+  }
+
+  private async read(): Promise<void> {
+    for (;;) {
+      const message = await this.socket.next(this.stop.signal);
+      this.lastMessageAt = Date.now();
+      if (typeof message !== 'string') return this.end(message);
+      this.dispatch(message);
+    }
+  }
+
+  private dispatch(message: string): void {
+    const { taskId, type } = headOf(message);
+    const key = taskId?.toLowerCase() ?? '';
+    if (type === 'SUBSCRIPTION_ENDED') this.ended(key, JSON.parse(message) as SubscriptionEndedFrame);
+    else this.deliver(key, message);
+    this.sayAlive();
+  }
+
+  private deliver(key: string, message: string): void {
+    const mailbox = this.readers.get(key);
+    if (mailbox === undefined) return;
+    mailbox.push(message);
+    if (mailbox.size < MAX_UNREAD) return;
+    this.unsubscribe(key);
+    mailbox.push({ code: 1013, reason: 'The reader is too far behind' });
+  }
+
+  private ended(key: string, frame: SubscriptionEndedFrame): void {
+    this.readers.get(key)?.push(frame);
+    this.readers.delete(key);
+    this.isFull = false;
+    this.closeWhenIdle();
+  }
+
+  /** The connection lives for all of them, whoever it carries something for. */
+  private sayAlive(): void {
+    if (this.lastMessageAt < this.aliveAt) return;
+    this.aliveAt = this.lastMessageAt + ALIVE_EVERY_MS;
+    for (const mailbox of this.readers.values()) if (mailbox?.size === 0) mailbox.push(null);
+  }
+
+  private end(close: SocketClose): void {
+    this.over = close;
+    for (const mailbox of this.readers.values()) mailbox?.push(close);
+    this.readers.clear();
+  }
+
+  private closeWhenIdle(): void {
+    clearTimeout(this.idle);
+    const isIdle = [...this.readers.values()].every((mailbox) => mailbox === undefined);
+    if (isIdle) this.idle = setTimeout(() => this.close(), IDLE_MS);
+  }
+}
+
+function headOf(message: string): { taskId?: string; type?: string } {
+  try {
+    return (JSON.parse(message) as { taskId?: string; type?: string } | null) ?? {};
+  } catch {
+    return {};
+  }
+}
