@@ -1,6 +1,6 @@
 import { Controller, Get, Header } from '@nestjs/common';
 import type { TaskEvent } from '@taskbridge/protocol';
-import { type Browser, chromium, type Page } from 'playwright-core';
+import type { Browser, Page } from 'playwright-core';
 import { type AuthContext, AuthContextResolver } from '../../lib/index.js';
 import { startTestApp, type TestApp } from '../support/app.js';
 import { startCuttingProxy } from '../support/cutting-proxy.js';
@@ -9,6 +9,7 @@ import { SCRIPTED_HANDLERS } from '../support/scripted-handlers.js';
 import { oneTo, seqsOf } from '../support/stream-clients.js';
 
 const TICKS = 80;
+import { launchChromium } from './support/chromium.js';
 
 /** A page of the host, so that the browser's EventSource is of one origin with the stream. */
 @Controller('page')
@@ -38,19 +39,7 @@ describe('Chromium’s own EventSource', () => {
       controllers: [PageController],
       taskBridge: { authContextResolver: Everybody },
     });
-    browser = await chromium.launch({
-      executablePath: process.env['CHROMIUM_PATH'] ?? '/usr/bin/chromium',
-      args: [
-        '--headless',
-        '--no-sandbox',
-        '--disable-gpu',
-        '--disable-quic',
-        '--no-first-run',
-        '--disable-background-networking',
-        '--disable-component-update',
-        '--disable-sync',
-      ],
-    });
+    browser = await launchChromium();
     page = await browser.newPage();
   });
 

@@ -25,15 +25,23 @@ export type Treatment =
 
 export const PASS: Treatment = { type: 'pass' };
 
+const NOTHING = Buffer.alloc(0);
+
 /** A TCP proxy on loopback in front of several instances, taken in turn, that treats each request as a test says. */
 export class FaultNetwork {
   treat: (request: PassingRequest) => Treatment = () => PASS;
   /** Addresses of the instances; those that are gone may be replaced. */
   targets: string[];
-  /** Bytes of the latest answer as they came from the instance. */
-  recorded: Buffer = Buffer.alloc(0);
+  /** Bytes of the latest answer of each kind, as they came from the instance. */
+  readonly answers: Record<PassingRequest['kind'], Buffer> = {
+    websocket: NOTHING,
+    sse: NOTHING,
+    poll: NOTHING,
+    command: NOTHING,
+  };
   readonly requests: PassingRequest[] = [];
   private readonly open = new Set<Socket>();
+  private readonly links = new Set<Link>();
   private connections = 0;
 
   private constructor(
@@ -67,6 +75,11 @@ export class FaultNetwork {
     for (const socket of this.open) resetSocket(socket);
   }
 
+  /** Whose latest request is of this kind. */
+  openConnections(kind: PassingRequest['kind']): number {
+    return [...this.links].filter((link) => link.kind === kind).length;
+  }
+
   close(): Promise<void> {
     this.cut();
     return new Promise((resolve) => this.server.close(() => resolve()));
@@ -80,16 +93,19 @@ export class FaultNetwork {
       socket.on('error', () => undefined);
       socket.on('close', () => {
         this.open.delete(socket);
+        this.links.delete(link);
         client.destroy();
         link.instance.destroy();
       });
     }
+    this.links.add(link);
     link.run();
   }
 }
 
 /** One connection. Clients do not pipeline, so a request begins where a piece of data does. */
 class Link {
+  kind: PassingRequest['kind'] | undefined;
   private treatment: Treatment = PASS;
   private answered: Buffer[] = [];
   private bytes = 0;
@@ -122,6 +138,7 @@ class Link {
     const { requests } = this.network;
     const index = requests.filter(({ kind }) => kind === request.kind).length;
     requests.push({ ...request, index });
+    this.kind = request.kind;
     this.answered = [];
     this.bytes = 0;
     this.treatment = this.network.treat({ ...request, index });
@@ -130,7 +147,7 @@ class Link {
 
   private answer(data: Buffer): void {
     this.answered.push(data);
-    this.network.recorded = Buffer.concat(this.answered);
+    if (this.kind) this.network.answers[this.kind] = Buffer.concat(this.answered);
     const { treatment } = this;
     if (this.isFrozen || treatment.type === 'hold') return;
     if (treatment.type === 'twice') this.client.write(doubled(data));
@@ -151,7 +168,7 @@ class Link {
   }
 
   private kept(): Buffer {
-    return this.treatment.type === 'hold' ? Buffer.concat(this.answered) : Buffer.alloc(0);
+    return this.treatment.type === 'hold' ? Buffer.concat(this.answered) : NOTHING;
   }
 }
 
