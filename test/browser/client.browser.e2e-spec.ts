@@ -168,14 +168,14 @@ describe('The client in Chromium', () => {
     beforeAll(async () => {
       host = await startTestApp({
         providers: [ReviewHandler],
-        configure: (app) => servePages(app.getHttpAdapter().getInstance() as never, ['task']),
+        configure: (app) => servePages(app.getHttpAdapter().getInstance(), ['task']),
       });
       network = await FaultNetwork.start([host.url]);
     });
 
     beforeEach(async () => {
       network.reset();
-      const context = await browser.newContext({ viewport: { width: 720, height: 420 } });
+      const context = await browser.newContext({ viewport: { width: 720, height: 540 } });
       page = await context.newPage();
       taskId = await host.as('ada').create('review');
       await page.goto(`${network.url}/pages/task?task=${taskId}`);

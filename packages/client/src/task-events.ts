@@ -4,6 +4,7 @@ import {
   type JsonObject,
   type TaskActionAcceptedPayload,
   type TaskEventOf,
+  type TaskEventType,
   type TaskFailedPayload,
   type TaskProgressPayload,
   type TaskSuspendedPayload,
@@ -101,20 +102,23 @@ export function seqOf({ eventId }: Pick<TaskEvent, 'eventId'>): number {
 
 /** Reads an envelope off the wire; `undefined` when it has no place in the task's log. */
 export function toTaskEvent(raw: unknown, taskId: string): TaskEvent | undefined {
-  const envelope = raw as Record<'type' | 'taskId' | 'eventId' | 'createdAt', string> & { payload: unknown };
-  if (typeof raw !== 'object' || raw === null || typeof envelope.type !== 'string') return undefined;
-  if (
-    String(envelope.taskId).toLowerCase() !== taskId.toLowerCase() ||
-    !envelope.eventId ||
-    !parseCursor(envelope.eventId)
-  )
+  if (!isEnvelope(raw) || raw.taskId.toLowerCase() !== taskId.toLowerCase() || !parseCursor(raw.eventId))
     return undefined;
-  const { type: wireType, eventId, createdAt, payload } = envelope;
+  const { type: wireType, eventId, createdAt, payload } = raw;
   if (!isTaskEventType(wireType) || typeof payload !== 'object' || payload === null) {
-    return { type: 'UNKNOWN', wireType, taskId, eventId, createdAt, payload };
+    return { type: 'UNKNOWN', wireType, taskId: raw.taskId, eventId, createdAt, payload };
   }
-  if (wireType !== 'TASK_SUSPENDED') return raw as TaskEvent;
-  return { ...(raw as TaskEventOf<'TASK_SUSPENDED'>), suspension: toSuspension(payload as TaskSuspendedPayload) };
+  const event = raw as TaskEventOf<TaskEventType>;
+  if (event.type !== 'TASK_SUSPENDED') return event as Exclude<TaskEvent, TaskSuspendedEvent>;
+  const suspended = event as TaskEventOf<'TASK_SUSPENDED'>;
+  return { ...suspended, suspension: toSuspension(suspended.payload) };
+}
+
+type Envelope = Record<'type' | 'taskId' | 'eventId' | 'createdAt', string> & { payload: unknown };
+
+function isEnvelope(raw: unknown): raw is Envelope {
+  const { type, taskId, eventId } = (raw ?? {}) as Partial<Envelope>;
+  return [type, taskId, eventId].every((member) => typeof member === 'string');
 }
 
 /** Fills in what the wire may leave out. */

@@ -9,6 +9,10 @@ import { SCRIPTED_HANDLERS } from '../../../test/support/scripted-handlers.js';
 
 // The hook in a page is tested in a browser; here what it stands on.
 
+function PageOfAnyTask(): ReactNode {
+  return useTask('any').status;
+}
+
 describe('useTask', () => {
   let host: TestApp;
   let client: TaskBridgeClient;
@@ -36,8 +40,7 @@ describe('useTask', () => {
   });
 
   it('asks for a provider where there is none', () => {
-    const Page = (): ReactNode => useTask('any').status;
-    expect(() => renderToString(createElement(Page))).toThrow('TaskBridgeProvider');
+    expect(() => renderToString(createElement(PageOfAnyTask))).toThrow('TaskBridgeProvider');
   });
 
   it('folds the log into what a page shows, and goes on where it was left', async () => {

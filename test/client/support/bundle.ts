@@ -4,7 +4,7 @@ import path from 'node:path';
 /** An ES module of the package as an application's bundler makes it: minified, with everything it imports. */
 export async function bundle(
   entry: string,
-  { platform = 'browser' as 'browser' | 'node', external = [] as string[] } = {},
+  { platform = 'browser', external = [] }: { platform?: 'browser' | 'node'; external?: string[] } = {},
 ): Promise<Uint8Array> {
   const { outputFiles } = await build({
     entryPoints: [path.resolve(entry)],

@@ -45,10 +45,11 @@ export async function followed(
   store: CheckpointStore,
   taskId: string,
   onEvent: (event: TaskEvent) => unknown = () => undefined,
+  limitMs = 30_000,
 ): Promise<{ seqs: number[]; checkpoints: (string | undefined)[] }> {
   const seqs: number[] = [];
   const checkpoints: (string | undefined)[] = [];
-  const signal = AbortSignal.timeout(20_000);
+  const signal = AbortSignal.timeout(limitMs);
   for await (const event of client.observeTaskEvents(taskId, { signal })) {
     seqs.push(Number.parseInt(event.eventId, 10));
     checkpoints.push(await storedCursor(store, taskId));

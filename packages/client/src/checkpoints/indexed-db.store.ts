@@ -66,7 +66,7 @@ export class IndexedDbStore implements CheckpointStore {
       const transaction = database.transaction(ITEMS, mode);
       const outcome = work(transaction.objectStore(ITEMS));
       transaction.oncomplete = () => resolve(outcome);
-      transaction.onabort = () => reject(transaction.error as Error);
+      transaction.onabort = () => reject(transaction.error);
     });
   }
 
@@ -83,7 +83,7 @@ export class IndexedDbStore implements CheckpointStore {
     const pending = indexedDB.open(this.databaseName, 1);
     pending.onupgradeneeded = () => pending.result.createObjectStore(ITEMS);
     return new Promise((resolve, reject) => {
-      pending.onerror = () => reject(pending.error as Error);
+      pending.onerror = () => reject(pending.error);
       pending.onsuccess = () => resolve(this.watched(pending.result));
     });
   }
