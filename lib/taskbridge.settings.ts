@@ -200,10 +200,21 @@ function assertSettings(settings: TaskBridgeSettings): void {
     refuse('reconciliation.claimMs', 'must not be smaller than reconciliation.dispatchTimeoutMs');
   }
   assertRetention(settings.retention);
+  assertDirect(settings.direct);
   if (!http.tasksPath.startsWith('/')) refuse('http.tasksPath', 'must start with "/"');
   if (!/^\/[^:*]*$/.test(webSocket.path)) {
     refuse('webSocket.path', 'must be a literal path that starts with "/", without parameters');
   }
+}
+
+const DIRECT = ['host', 'port', 'url'];
+
+function assertDirect(direct: TaskBridgeSettings['direct']): void {
+  if (direct === undefined) return;
+  const names = Object.keys(direct);
+  if (names.length === 0) refuse('direct', 'must have a host, a port or a url');
+  const unknown = names.find((name) => !DIRECT.includes(name));
+  if (unknown !== undefined) refuse(`direct.${unknown}`, 'is none of host, port and url');
 }
 
 /** The lane sends an append again for up to half a minute, and has to find it in the log then. */

@@ -2,12 +2,16 @@ import { Inject, Injectable, Logger } from '@nestjs/common';
 import type { TaskRecord } from '../stores/records.js';
 import { TaskLeaseStore } from '../stores/task-lease.store.js';
 import { messageOf } from '../taskbridge.errors.js';
-import { TASKBRIDGE_PROCESS_ID } from '../taskbridge.tokens.js';
+import type { TaskBridgeSettings } from '../taskbridge.options.js';
+import { TASKBRIDGE_PROCESS_ID, TASKBRIDGE_SETTINGS } from '../taskbridge.tokens.js';
 import { LeaseKeeper } from './lease-keeper.js';
 import { RunPool } from './run-pool.js';
 import { TaskHandlerRegistry } from './task-handler.registry.js';
 
-/** Takes due tasks from the durable queue whenever there may be some and a slot is free. */
+/**
+ * Takes due tasks from the durable queue whenever there may be some and a slot is free. Tasks whose pause is over are
+ * noticed by the rounds of the scheduler; where the host has switched it off, by looking as often here.
+ */
 @Injectable()
 export class RunClaims {
   private readonly logger = new Logger(RunClaims.name);
@@ -15,6 +19,7 @@ export class RunClaims {
   private wanted = false;
   private stopped = true;
   private failing = false;
+  private timer: NodeJS.Timeout | undefined;
 
   constructor(
     private readonly leases: TaskLeaseStore,
@@ -22,10 +27,13 @@ export class RunClaims {
     private readonly pool: RunPool,
     private readonly keeper: LeaseKeeper,
     @Inject(TASKBRIDGE_PROCESS_ID) private readonly processId: string,
+    @Inject(TASKBRIDGE_SETTINGS) private readonly settings: TaskBridgeSettings,
   ) {}
 
   start(): void {
     this.stopped = false;
+    const { enabled, intervalMs } = this.settings.reconciliation;
+    if (!enabled) this.timer = setInterval(() => this.wake(), intervalMs);
     this.wake();
   }
 
@@ -41,6 +49,7 @@ export class RunClaims {
   /** Resolves when no claim is under way; none starts afterwards. */
   async stop(): Promise<void> {
     this.stopped = true;
+    clearInterval(this.timer);
     await this.running;
   }
 

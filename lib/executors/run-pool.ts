@@ -45,7 +45,7 @@ export class RunPool {
   start(handler: RegisteredHandler, task: TaskRecord): void {
     const run = new TaskRun(this.ports, handler, task);
     this.runs.set(run, this.follow(run));
-    this.metrics.gauge('taskbridge_runs_active', this.used.get(task.taskType) ?? 0, { task_type: task.taskType });
+    this.measure(task.taskType);
   }
 
   find(taskId: string): TaskRun | undefined {
@@ -95,7 +95,12 @@ export class RunPool {
     const { taskType } = run.handler;
     this.release(taskType);
     this.metrics.count('taskbridge_runs_total', 1, { task_type: taskType, outcome });
-    this.metrics.gauge('taskbridge_runs_active', this.used.get(taskType) ?? 0, { task_type: taskType });
+    this.measure(taskType);
     this.onEnd(run, outcome);
+  }
+
+  private measure(taskType: string): void {
+    const active = this.all().filter((run) => run.handler.taskType === taskType).length;
+    this.metrics.gauge('taskbridge_runs_active', active, { task_type: taskType });
   }
 }

@@ -1,5 +1,6 @@
 import {
   DIAGNOSIS_KINDS,
+  type DiagnosisKind,
   type DiagnosisReason,
   type HandoffReason,
   isTerminalStatus,
@@ -17,6 +18,9 @@ import {
 import type { TaskRunView } from '../stores/task-run.store.js';
 import { shownError } from './shown-error.js';
 
+/** These do not say where the task itself is. */
+const LEAVES_OPEN: ReadonlySet<DiagnosisKind> = new Set(['CANCELLATION', 'CANCELLATION_HANDOFF', 'DEADLINE']);
+
 /** A task and what belongs to it, all of one instant. */
 export interface DiagnosedTask {
   readonly task: TaskRecord;
@@ -33,37 +37,39 @@ export function diagnosisReasons(facts: DiagnosedTask): DiagnosisReason[] {
     return [{ kind: 'ENDED', message, since: text(task.finishedAt) }];
   }
   const reasons = [
-    ...cancellationReasons(task),
-    ...submissionReasons(task),
+    ...cancellationReasons(facts),
+    ...submissionReasons(facts),
     ...resumeReasons(facts),
+    ...deadlineReasons(facts),
     ...executionReasons(facts),
     ...openSuspensions.map(questionReason),
   ];
-  if (!reasons.some(({ kind }) => kind !== 'CANCELLATION' && kind !== 'CANCELLATION_HANDOFF')) {
+  if (reasons.every(({ kind }) => LEAVES_OPEN.has(kind))) {
     reasons.push(task.suspendedAt === null ? executorReason(facts) : strandedReason(task));
   }
   return reasons.toSorted((a, b) => DIAGNOSIS_KINDS.indexOf(a.kind) - DIAGNOSIS_KINDS.indexOf(b.kind));
 }
 
-function cancellationReasons({ cancelRequestedAt, cancelReason, cancellation }: TaskRecord): DiagnosisReason[] {
+function cancellationReasons({ task, run }: DiagnosedTask): DiagnosisReason[] {
+  const { cancelRequestedAt, cancelReason, cancellation } = task;
   if (cancelRequestedAt === null) return [];
   if (cancellation.state === HandoffState.pending) {
-    return [handoff('CANCELLATION_HANDOFF', 'The cancellation', cancellation, cancelRequestedAt)];
+    return [handoff('CANCELLATION_HANDOFF', 'The cancellation', cancellation, cancelRequestedAt, run.now)];
   }
   const since = cancelRequestedAt.toISOString();
   const message = `The task was cancelled at ${since} and ends when its run has stopped.`;
   return [{ kind: 'CANCELLATION', message, since, reason: cancelReason ?? '' }];
 }
 
-function submissionReasons({ submission, createdAt }: TaskRecord): DiagnosisReason[] {
+function submissionReasons({ task: { submission, createdAt }, run }: DiagnosedTask): DiagnosisReason[] {
   if (submission.state !== HandoffState.pending) return [];
-  return [handoff('SUBMISSION_HANDOFF', 'The task', submission, createdAt)];
+  return [handoff('SUBMISSION_HANDOFF', 'The task', submission, createdAt, run.now)];
 }
 
-function resumeReasons({ receipts }: DiagnosedTask): DiagnosisReason[] {
+function resumeReasons({ receipts, run }: DiagnosedTask): DiagnosisReason[] {
   const pending = receipts.filter(({ resume }) => resume.state === HandoffState.pending);
   return pending.map(({ resume, acceptedAt, clientActionId, suspendId, actionType }) => ({
-    ...handoff('RESUME_HANDOFF', `The answer "${actionType}" to "${suspendId}"`, resume, acceptedAt),
+    ...handoff('RESUME_HANDOFF', `The answer "${actionType}" to "${suspendId}"`, resume, acceptedAt, run.now),
     clientActionId,
     suspendId,
   }));
@@ -74,12 +80,28 @@ function handoff<K extends 'CANCELLATION_HANDOFF' | 'SUBMISSION_HANDOFF' | 'RESU
   what: string,
   { attempts, lastError, nextTryAt }: HandoffRecord,
   since: Date,
+  now: Date,
 ): HandoffReason<K> {
   const shown = shownError(lastError);
-  const next = nextTryAt === null ? 'no next try is due' : `the next try is due at ${nextTryAt.toISOString()}`;
+  const next = nextTryAt === null ? 'no next try is due' : tryText(nextTryAt, now);
   const failed = shown === null ? '' : ` The latest try failed: ${shown}`;
   const message = `${what} has not reached its executor yet (tries: ${attempts}); ${next}.${failed}`;
   return { kind, message, since: since.toISOString(), attempts, lastError: shown, nextTryAt: text(nextTryAt) };
+}
+
+function tryText(nextTryAt: Date, now: Date): string {
+  const at = nextTryAt.toISOString();
+  return nextTryAt > now
+    ? `the next try is due at ${at}`
+    : `a try is due since ${at}, for any process with an executor`;
+}
+
+/** Only one that has passed: before that the task waits for something else. */
+function deadlineReasons({ task: { deadlineAt }, run }: DiagnosedTask): DiagnosisReason[] {
+  if (deadlineAt === null || deadlineAt > run.now) return [];
+  const since = deadlineAt.toISOString();
+  const message = `The deadline of the task passed at ${since}; the next check fails it.`;
+  return [{ kind: 'DEADLINE', message, since }];
 }
 
 function executionReasons({ task, run }: DiagnosedTask): DiagnosisReason[] {

@@ -13,6 +13,7 @@ import { TASKBRIDGE_SETTINGS } from '../taskbridge.tokens.js';
 import { backoffDelayMs } from './backoff.js';
 import { callWithTimeout } from './call-with-timeout.js';
 import { errorText } from './event-text.js';
+import { shownError } from './shown-error.js';
 import { TaskResumeService } from './task-resume.service.js';
 
 /**
@@ -125,7 +126,7 @@ export class HandoffDispatcher {
     const { maxAttempts, dispatchTimeoutMs } = this.settings.reconciliation;
     // More claims than tries: the processes that claimed it died while at it.
     if (attempts > maxAttempts) {
-      return this.exhaust(handoff);
+      return this.exhaust(handoff, 'the processes that tried died');
     }
     try {
       await callWithTimeout(handoff.call, dispatchTimeoutMs, `The ${kind} of task ${taskId}`);
@@ -142,14 +143,16 @@ export class HandoffDispatcher {
       await this.end(handoff, errorText(error));
       return 'rejected';
     }
-    this.logger.warn(`The ${kind} of task ${taskId} failed (try ${attempts}): ${messageOf(error)}`);
+    this.logger.warn(`The ${kind} of task ${taskId} failed (try ${attempts}): ${shownError(errorText(error))}`);
     const retryInMs = backoffDelayMs(attempts, this.settings.reconciliation);
     await handoff.failed(errorText(error), retryInMs);
-    return attempts >= this.settings.reconciliation.maxAttempts ? this.exhaust(handoff) : 'retry';
+    const isLast = attempts >= this.settings.reconciliation.maxAttempts;
+    return isLast ? this.exhaust(handoff, shownError(errorText(error)) ?? '') : 'retry';
   }
 
-  private async exhaust(handoff: Handoff): Promise<HandoffOutcome> {
-    await this.end(handoff, `The ${handoff.kind} failed ${this.settings.reconciliation.maxAttempts} times`);
+  private async exhaust(handoff: Handoff, cause: string): Promise<HandoffOutcome> {
+    const tries = this.settings.reconciliation.maxAttempts;
+    await this.end(handoff, `The ${handoff.kind} failed ${tries} times, in the end: ${cause}`);
     return 'exhausted';
   }
 

@@ -37,6 +37,7 @@ export class TaskDiagnosisService {
       status: task.status,
       checkedAt: run.now.toISOString(),
       lastEventId: task.lastSeq === 0 ? null : formatEventId(task.lastSeq),
+      deadlineAt: task.deadlineAt?.toISOString() ?? null,
       reasons: diagnosisReasons({ task, run, openSuspensions, receipts }),
     };
   }

@@ -30,6 +30,8 @@ const EARLY_ROUND_PAUSE_MS = 50;
 export class TaskScheduler implements OnApplicationBootstrap {
   private readonly handoffs: readonly PeriodicJob[];
   private readonly jobs: readonly PeriodicJob[];
+  private readonly expiries: PeriodicJob;
+  private readonly answers: PeriodicJob;
   private readonly retention: PeriodicJob;
   private readonly stopping = new AbortController();
   private timer: NodeJS.Timeout | undefined;
@@ -53,14 +55,15 @@ export class TaskScheduler implements OnApplicationBootstrap {
     const { batchSize } = settings.reconciliation;
     const job = (label: string, name: string, work: () => Promise<number>, everyMs = 0) =>
       new PeriodicJob({ label, name, work, batchSize, everyMs, metrics });
+    this.expiries = job('expiries', 'The expiry of questions', () => resumes.expire());
+    this.answers = job('answers', 'The delivery of answers', () => resumes.reconcile());
     this.handoffs = [
       job('submissions', 'The delivery of submissions', () => submissions.reconcile()),
-      job('answers', 'The delivery of answers', () => resumes.reconcile()),
+      this.answers,
       job('cancellations', 'The delivery of cancellations', () => cancellations.reconcile()),
     ];
     this.jobs = [
       ...this.handoffs,
-      job('expiries', 'The expiry of questions', () => resumes.expire()),
       job('deadlines', 'The deadline check', () => deadlines.reconcile()),
       job('executor', 'The upkeep of the executor', async () => (await executor?.reconcile?.()) ?? 0),
       job(
@@ -95,11 +98,13 @@ export class TaskScheduler implements OnApplicationBootstrap {
   }
 
   /**
-   * Starts every kind that is due and resolves when all have ended; one that fails does not stop the others. Retention
-   * is not among them, because it may take long: a host with a scheduler of its own calls `TaskRetentionService.run`.
+   * Starts every kind that is due and resolves when all have ended; one that fails does not stop the others. Answers
+   * that expired questions gave by default are delivered in the same round. Retention is not among them, because it may
+   * take long: a host with a scheduler of its own calls `TaskRetentionService.run`.
    */
   async runRound(): Promise<void> {
-    await Promise.all(this.jobs.map((job) => job.runIfDue()));
+    const expired = this.expiries.runIfDue().then(() => this.answers.run());
+    await Promise.all([expired, ...this.jobs.map((job) => job.runIfDue())]);
   }
 
   /**
@@ -112,7 +117,7 @@ export class TaskScheduler implements OnApplicationBootstrap {
     this.unsubscribe?.();
     clearTimeout(this.timer);
     clearTimeout(this.earlyTimer);
-    const ended = Promise.all([...this.jobs, this.retention].map((job) => job.stop()));
+    const ended = Promise.all([...this.jobs, this.expiries, this.retention].map((job) => job.stop()));
     await Promise.race([ended, sleep(STOP_LIMIT_MS, undefined, { ref: false })]);
   }
 
@@ -121,7 +126,7 @@ export class TaskScheduler implements OnApplicationBootstrap {
     const pauseMs = this.settings.reconciliation.intervalMs * (0.75 + Math.random() / 2);
     const dueAt = performance.now() + pauseMs;
     this.timer = setTimeout(() => {
-      this.metrics.gauge('taskbridge_scheduler_lag_seconds', (performance.now() - dueAt) / 1_000);
+      this.metrics.gauge('taskbridge_scheduler_lag_seconds', Math.max(0, performance.now() - dueAt) / 1_000);
       // Not awaited: a kind that hangs in a host's code must not hold up the next round of the others.
       void this.runRound();
       if (this.settings.retention.enabled) void this.retention.runIfDue();

@@ -106,7 +106,11 @@ export class PostgresWakeUps extends WakeUps implements OnApplicationBootstrap, 
     const untilMs = performance.now() + SELF_TEST_MS;
     while (this.isConnected && !this.hearing && performance.now() < untilMs) await delay(STEP_MS);
     this.wasDeaf = !this.hearing;
-    if (this.wasDeaf) this.logger.warn('Notifications do not arrive: followers poll until they do');
+    this.metrics.gauge('taskbridge_listener_deaf', this.hearing ? 0 : 1);
+    if (this.wasDeaf)
+      this.logger.warn(
+        'Notifications do not arrive: followers poll until they do. Behind a pooler, give the module a way around it with `direct`',
+      );
   }
 
   /** Sends what waits and disconnects; local subscribers are still served. */

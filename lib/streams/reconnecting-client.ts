@@ -41,10 +41,10 @@ export class ReconnectingClient {
     return this.connecting;
   }
 
-  /** Gives up the present connection, because it does not do what it should, and makes a new one. */
+  /** Gives up the present connection, because it does not do what it should, and makes a new one without a word. */
   replace(): void {
     const client = this.client;
-    if (client) this.lose(client);
+    if (client) this.lose(client, true);
   }
 
   async stop(): Promise<void> {
@@ -69,22 +69,29 @@ export class ReconnectingClient {
       this.failures = 0;
     } catch (error) {
       client.end().catch(ignore);
-      this.retryLater(error);
+      this.warn(`failed: ${messageOf(error)}`);
+      this.retryLater();
     }
   }
 
-  private lose(client: pg.Client): void {
+  private lose(client: pg.Client, isDeliberate = false): void {
     if (this.client !== client) return;
     this.client = undefined;
     client.end().catch(ignore);
     this.options.onLost();
-    this.retryLater(undefined);
+    if (!isDeliberate) this.warn('was lost');
+    this.retryLater();
   }
 
-  private retryLater(error: unknown): void {
+  /** Once per outage. */
+  private warn(what: string): void {
+    if (this.failures === 0 && !this.stopped) {
+      this.logger.warn(`The ${this.options.name} connection ${what}; reconnecting`);
+    }
+  }
+
+  private retryLater(): void {
     if (this.stopped) return;
-    const cause = error === undefined ? 'was lost' : `failed: ${messageOf(error)}`;
-    if (this.failures === 0) this.logger.warn(`The ${this.options.name} connection ${cause}; reconnecting`);
     const delayMs = Math.min(MAX_RETRY_MS, FIRST_RETRY_MS * 2 ** this.failures) * (0.5 + Math.random() / 2);
     this.failures = Math.min(this.failures + 1, 10);
     this.retryTimer = setTimeout(() => void this.start(), delayMs).unref();

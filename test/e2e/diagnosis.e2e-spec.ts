@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { DIAGNOSIS_KINDS, type TaskDiagnosis } from '@taskbridge/protocol';
 import { v7 as uuidv7 } from 'uuid';
+import { TaskCreationService } from '../../lib/services/task-creation.service.js';
 import { TaskDiagnosisService } from '../../lib/services/task-diagnosis.service.js';
 import { TaskReporter } from '../../lib/services/task-reporter.js';
 import { startTestApp, type TestApp } from '../support/app.js';
@@ -296,6 +297,20 @@ describe('A diagnosis of a task that another executor runs', () => {
     expect((await diagnose(ada, taskId)).reasons).toMatchObject([
       { kind: 'ENDED', message: 'The task waits for nothing: it has ended as CANCELLED.' },
     ]);
+  });
+
+  it('names a deadline that has passed, and shows one that has not', async () => {
+    const auth = { subject: 'ada', scopes: [], appId: null, attributes: {} };
+    const create = (deadlineMs: number) =>
+      host
+        .get(TaskCreationService)
+        .createTask({ auth, clientRequestId: uuidv7(), taskType: 'any', input: {}, deadlineMs });
+    const [late, early] = [await create(1), await create(3_600_000)];
+    await eventually(async () => (await diagnose(ada, late.taskId)).reasons[0]?.kind === 'DEADLINE');
+    const { deadlineAt, reasons } = await diagnose(ada, late.taskId);
+    expect(reasons).toMatchObject([{ kind: 'DEADLINE', since: deadlineAt }, { kind: 'EXECUTOR' }]);
+    const other = await diagnose(ada, early.taskId);
+    expect([other.reasons[0]?.kind, other.deadlineAt]).toEqual(['EXECUTOR', TIME]);
   });
 
   it('was asked for in every situation that there is, each of them documented', () => {

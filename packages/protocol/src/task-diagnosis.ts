@@ -1,9 +1,10 @@
 import type { SuspensionKind } from './events.js';
 import type { TaskStatus } from './tasks.js';
 
-/** Every kind of thing that a task can wait for. New ones go last; readers show the `message` of those they do not know. */
+/** Every kind of thing that a task can wait for. Readers show the `message` of those they do not know. */
 export const DIAGNOSIS_KINDS = [
   'ENDED',
+  'DEADLINE',
   'CANCELLATION_HANDOFF',
   'CANCELLATION',
   'SUBMISSION_HANDOFF',
@@ -96,6 +97,7 @@ export interface ExecutorReason extends DiagnosisReasonOf<'EXECUTOR'> {
 /** Something a task waits for. */
 export type DiagnosisReason =
   | EndedReason
+  | DiagnosisReasonOf<'DEADLINE'>
   | HandoffReason<'CANCELLATION_HANDOFF'>
   | CancellationReason
   | HandoffReason<'SUBMISSION_HANDOFF'>
@@ -115,6 +117,8 @@ export interface TaskDiagnosis {
   checkedAt: string;
   /** `null` while the log is empty. */
   lastEventId: string | null;
+  /** When the task fails at the latest; `null` without a deadline. */
+  deadlineAt: string | null;
   /** At least one, in the order of {@link DIAGNOSIS_KINDS}: what decides soonest comes first. */
   reasons: DiagnosisReason[];
 }
