@@ -1,23 +1,33 @@
 import { Command, CommanderError } from 'commander';
 import type { CommandContext } from './command-context.js';
+import { addActCommand } from './commands/act.command.js';
+import { addCancelCommand } from './commands/cancel.command.js';
+import { addCreateCommand } from './commands/create.command.js';
+import { addLsCommand } from './commands/ls.command.js';
+import { addTailCommand } from './commands/tail.command.js';
 import { addVerifyCommand } from './commands/verify.command.js';
 import { describeError } from './describe-error.js';
 import { EXIT_CODES, type ExitCode } from './exit-codes.js';
+import { printable } from './printable.js';
 import { VERSION } from './version.js';
 
-const COMMANDS = [addVerifyCommand];
+const COMMANDS = [addCreateCommand, addTailCommand, addLsCommand, addActCommand, addCancelCommand, addVerifyCommand];
+
+const EXITS = `
+Exits 0 when the task completed, 1 when it failed, 2 when it was cancelled, 3 when the command was called wrongly or
+could not connect, and 130 after Ctrl-C.`;
 
 /** Runs one command line, without the program's name, and resolves with its exit code. It never throws. */
-export async function run(args: readonly string[], output: Pick<CommandContext, 'out' | 'err'>): Promise<ExitCode> {
+export async function run(args: readonly string[], process: Omit<CommandContext, 'conclude'>): Promise<ExitCode> {
   let concluded: ExitCode = EXIT_CODES.completed;
-  const context: CommandContext = { ...output, conclude: (code) => (concluded = code) };
+  const context: CommandContext = { ...process, conclude: (code) => (concluded = code) };
   try {
     await createProgram(context).parseAsync(args, { from: 'user' });
     return concluded;
   } catch (error) {
     // Help and the version end the same way as refusals, which have been written by then.
     if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT_CODES.completed : EXIT_CODES.unusable;
-    output.err(`error: ${describeError(error)}\n`);
+    process.err(`error: ${printable(describeError(error))}\n`);
     return EXIT_CODES.unusable;
   }
 }
@@ -26,6 +36,7 @@ function createProgram(context: CommandContext): Command {
   const program = new Command('taskbridge')
     .description('Works with the tasks of a TaskBridge app.')
     .version(VERSION)
+    .addHelpText('after', EXITS)
     .exitOverride()
     .configureOutput({ writeOut: (text) => context.out(text), writeErr: (text) => context.err(text) });
   for (const add of COMMANDS) add(program, context);

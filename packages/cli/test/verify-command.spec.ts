@@ -1,48 +1,23 @@
-import { execFile } from 'node:child_process';
-import { mkdir, mkdtemp, readFile, rm } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import path from 'node:path';
-import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { FINDING_CODES } from '@taskbridge/nestjs/verification';
 import { createTestDatabase, type OpenTestDatabase, openTestDatabase } from '../../../test/support/database.js';
 import { createTestStores, startTask } from '../../../test/support/stores.js';
 import { EXIT_CODES } from '../src/exit-codes.js';
 import { VERSION } from '../src/version.js';
-
-interface Ending {
-  code: number;
-  stdout: string;
-  stderr: string;
-}
-
-const runFile = promisify(execFile);
-const cli = path.resolve('packages/cli');
+import { BuiltCli } from './support/built-cli.js';
 
 describe('taskbridge verify', () => {
   let opened: OpenTestDatabase;
   let empty: Awaited<ReturnType<typeof createTestDatabase>>;
-  let folder: string;
-  let main: string;
+  let cli: BuiltCli;
   let taskId: string;
 
-  /** The built command as a process of its own. */
-  const taskbridge = async (args: string[], env: Record<string, string> = {}): Promise<Ending> => {
-    try {
-      const { stdout, stderr } = await runFile(process.execPath, [main, ...args], { env });
-      return { code: 0, stdout, stderr };
-    } catch (error) {
-      const { code, stdout, stderr } = error as Ending;
-      return { code, stdout, stderr };
-    }
-  };
-  const verify = (...args: string[]) => taskbridge(['verify', ...args], { DATABASE_URL: opened.database.url });
+  const verify = (...args: string[]) => cli.run(['verify', ...args], { DATABASE_URL: opened.database.url });
 
   beforeAll(async () => {
-    await mkdir('.data', { recursive: true });
-    folder = await mkdtemp(path.resolve('.data', 'cli-'));
-    const compiler = path.resolve('node_modules/typescript-7/bin/tsc');
-    await runFile(process.execPath, [compiler, '-p', cli, '--outDir', folder]);
-    main = path.join(folder, 'packages/cli/src/main.js');
+    cli = await BuiltCli.build();
     empty = await createTestDatabase();
     opened = await openTestDatabase({ schema: 'work' });
     await opened.dataSource.query(`alter database "${new URL(opened.database.url).pathname.slice(1)}"
@@ -55,7 +30,7 @@ describe('taskbridge verify', () => {
   afterAll(async () => {
     await opened.close();
     await empty.drop();
-    await rm(folder, { recursive: true });
+    await cli.remove();
   });
 
   it('exits 0 and says what it scanned when nothing is broken', async () => {
@@ -116,27 +91,30 @@ describe('taskbridge verify', () => {
       'error: connect ECONNREFUSED',
     ],
   ])('exits 3 %s', async (_case, args, message) => {
-    const { code, stdout, stderr } = await taskbridge(args);
+    const { code, stdout, stderr } = await cli.run(args);
     expect([code, stdout]).toEqual([EXIT_CODES.unusable, '']);
     expect(stderr).toContain(message);
     expect(stderr).not.toMatch(/secret|\n {4}at /);
   });
 
   it('exits 3 where the tables are not', async () => {
-    const { code, stderr } = await taskbridge(['verify', '--database-url', empty.url]);
+    const { code, stderr } = await cli.run(['verify', '--database-url', empty.url]);
     expect(code).toBe(EXIT_CODES.unusable);
-    expect(stderr).toBe('error: There are no TaskBridge tables: name their --schema, or run the migrations\n');
+    expect(stderr).toBe(
+      'error: There are no TaskBridge tables: name their --schema, or run the migrations: ' +
+        'relation "taskbridge_tasks" does not exist\n',
+    );
   });
 
   it('exits 0 for its help and its version, which is the package’s', async () => {
-    const help = await taskbridge(['verify', '--help']);
+    const help = await cli.run(['verify', '--help']);
     expect([help.code, help.stdout]).toEqual([0, expect.stringContaining('--pending-older-than <time>')]);
-    const { version } = JSON.parse(await readFile(path.join(cli, 'package.json'), 'utf8')) as { version: string };
-    expect(await taskbridge(['--version'])).toEqual({ code: 0, stdout: `${VERSION}\n`, stderr: '' });
+    const { version } = JSON.parse(await readFile('packages/cli/package.json', 'utf8')) as { version: string };
+    expect(await cli.run(['--version'])).toEqual({ code: 0, stdout: `${VERSION}\n`, stderr: '' });
     expect(VERSION).toBe(version);
   });
 
-  it('loads nothing but pg and commander', async () => {
+  it('loads neither Nest nor TypeORM', async () => {
     const seen = new Set<string>();
     const packages = new Set<string>();
     const follow = async (file: string): Promise<void> => {
@@ -149,8 +127,21 @@ describe('taskbridge verify', () => {
         else packages.add(specifier);
       }
     };
-    await follow(main);
+    await follow(cli.main);
     expect(seen.size).toBeGreaterThan(15);
-    expect([...packages].toSorted()).toEqual(['commander', 'node:timers/promises', 'pg']);
+    expect([...packages].toSorted()).toEqual([
+      '@clack/prompts',
+      '@taskbridge/client',
+      '@taskbridge/client/node',
+      '@taskbridge/protocol',
+      'cli-progress',
+      'commander',
+      'node:fs',
+      'node:fs/promises',
+      'node:path',
+      'node:stream/consumers',
+      'node:timers/promises',
+      'pg',
+    ]);
   });
 });

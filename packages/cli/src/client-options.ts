@@ -1,0 +1,50 @@
+import { TaskBridgeClient, type TaskBridgeClientOptions, taskRoutes } from '@taskbridge/client';
+import { type Command, Option } from 'commander';
+
+/** How to reach the app, the same for every subcommand that talks to it. */
+export interface ConnectionOptions {
+  url: string;
+  token?: string;
+  header: string[];
+  tasksPath?: string;
+}
+
+const HEADER = /^([\w!#$%&'*+.^`|~-]+):\s*([^\r\n]*)$/;
+
+/** Adds them to a subcommand. */
+export function addConnectionOptions(command: Command): Command {
+  return command
+    .addOption(new Option('--url <url>', 'where the app is').env('TASKBRIDGE_URL').default('http://localhost:3000'))
+    .addOption(new Option('--token <token>', 'sent as a bearer token').env('TASKBRIDGE_TOKEN'))
+    .addOption(
+      new Option('--header <name: value>', 'sent with every request; may be repeated')
+        .argParser((header, before: string[]) => [...before, header])
+        .default([], 'none'),
+    )
+    .option('--tasks-path <path>', 'where the app has its tasks (default: /api/v1/tasks)');
+}
+
+/** A client of the app that the options name. What is wrong with them is not repeated: it may be a secret. */
+export function clientOf(options: ConnectionOptions, more: Partial<TaskBridgeClientOptions> = {}): TaskBridgeClient {
+  const { url, token, header, tasksPath } = options;
+  assertUrl(url);
+  const identity = { ...(token && { authorization: `Bearer ${token}` }), ...Object.fromEntries(header.map(headerOf)) };
+  return new TaskBridgeClient({
+    baseUrl: url,
+    ...(Object.keys(identity).length > 0 && { authHeaderProvider: () => identity }),
+    ...(tasksPath !== undefined && { routes: taskRoutes(tasksPath) }),
+    ...more,
+  });
+}
+
+function assertUrl(text: string): void {
+  const url = URL.canParse(text) ? new URL(text) : undefined;
+  if (!url || !['http:', 'https:'].includes(url.protocol)) throw new Error('--url must be an http(s) URL');
+  if (url.username !== '' || url.password !== '') throw new Error('--url has credentials: they go into --header');
+}
+
+function headerOf(text: string): [name: string, value: string] {
+  const [, name, value] = HEADER.exec(text) ?? [];
+  if (name === undefined || value === undefined) throw new Error('--header must look like "Name: value"');
+  return [name.toLowerCase(), value];
+}

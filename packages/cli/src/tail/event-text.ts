@@ -1,0 +1,61 @@
+import type { TaskEvent, TaskSuspension } from '@taskbridge/client';
+import type { TaskProgressPayload } from '@taskbridge/protocol';
+import { printable, printableLine } from '../printable.js';
+
+/** One line for an event, more where it has a result. */
+export function eventText(event: TaskEvent): string {
+  const [, time = event.createdAt] = /T(\d\d:\d\d:\d\d)/.exec(event.createdAt) ?? [];
+  return `${time}  ${whatHappened(event)}\n`;
+}
+
+/** The percentage, and what the task says about it. */
+export function progressText({ progress, stage, message }: TaskProgressPayload): string {
+  return [`${Math.round(progress)} %`, saidOf({ stage, message })].join('  ').trimEnd();
+}
+
+/** Stage and message on one line. */
+export function saidOf({ stage, message }: Pick<TaskProgressPayload, 'stage' | 'message'>): string {
+  return printableLine([stage, message].filter(Boolean).join(': '));
+}
+
+/** What a question asks: the first of the places where hosts say it in words. */
+export function questionText({ uiHints, interaction, reasonCode }: TaskSuspension): string {
+  const places = [uiHints['title'], interaction['title'], interaction['question'], interaction['message']];
+  return printableLine(places.find((place) => typeof place === 'string' && place !== '')?.toString() ?? reasonCode);
+}
+
+function whatHappened(event: TaskEvent): string {
+  switch (event.type) {
+    case 'TASK_STARTED':
+      return withDetail('started', event.payload.message);
+    case 'TASK_PROGRESS':
+      return progressText(event.payload);
+    case 'TASK_MESSAGE':
+      return `${event.payload.level ?? 'info'}: ${printable(event.payload.message)}`;
+    case 'TASK_SUSPENDED':
+      return asked(event.suspension);
+    case 'TASK_ACTION_ACCEPTED':
+      return `answered: ${printableLine(event.payload.actionType)}`;
+    case 'TASK_COMPLETED':
+      return completed(event.payload.result);
+    case 'TASK_FAILED':
+      return `failed: ${printable(`${event.payload.code}: ${event.payload.message}`)}`;
+    case 'TASK_CANCELLED':
+      return `cancelled: ${printable(event.payload.reason)}`;
+    case 'UNKNOWN':
+      return printableLine(event.wireType);
+  }
+}
+
+function asked(question: TaskSuspension): string {
+  const until = question.expiresAt === null ? '' : `, until ${question.expiresAt}`;
+  return `asks: ${questionText(question)} (${printableLine(question.allowedActions.join(', '))}${until})`;
+}
+
+function completed(result: unknown): string {
+  return result === null || result === undefined ? 'completed' : `completed\n${JSON.stringify(result, undefined, 2)}`;
+}
+
+function withDetail(text: string, detail: string | undefined): string {
+  return detail ? `${text}: ${printable(detail)}` : text;
+}

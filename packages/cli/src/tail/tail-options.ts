@@ -1,0 +1,45 @@
+import type { TaskBridgeClient } from '@taskbridge/client';
+import { FileStore } from '@taskbridge/client/node';
+import { EVENT_ID_PATTERN } from '@taskbridge/protocol';
+import { type Command, InvalidArgumentError } from 'commander';
+import { clientOf, type ConnectionOptions } from '../client-options.js';
+import { positiveInteger } from '../option-values.js';
+
+/** How a task is followed. */
+export interface TailOptions {
+  after?: string;
+  checkpoint?: string;
+  giveUpAfter?: number;
+  prompt: boolean;
+  json?: true;
+}
+
+const DEFAULT_FAILURES = 20;
+
+/** Adds them to a subcommand. */
+export function addTailOptions(command: Command): Command {
+  return command
+    .option('--after <eventId>', 'begin after this event', eventId)
+    .option('--checkpoint <folder>', 'remember there how far it has come, and go on from there')
+    .option(
+      '--give-up-after <n>',
+      `failed connections in a row until it gives up (default: ${DEFAULT_FAILURES})`,
+      positiveInteger,
+    )
+    .option('--no-prompt', 'only show questions')
+    .option('--json', 'each event as a line of JSON');
+}
+
+/** A client that remembers where the options say so, and that gives up in the end. */
+export function tailingClient(options: ConnectionOptions & TailOptions): TaskBridgeClient {
+  const { checkpoint, giveUpAfter: maxFailures = DEFAULT_FAILURES, url } = options;
+  return clientOf(options, {
+    recovery: { maxFailures },
+    ...(checkpoint !== undefined && { store: new FileStore(checkpoint), namespace: `taskbridge@${url}` }),
+  });
+}
+
+function eventId(text: string): string {
+  if (EVENT_ID_PATTERN.test(text)) return text;
+  throw new InvalidArgumentError('It must be an event id such as 12-0.');
+}
