@@ -16,7 +16,7 @@ export interface CommandContext {
   /** `undefined` where either end is a file or a pipe. */
   readonly terminal: Terminal | undefined;
   /** All of the process's standard input. */
-  readInput(): Promise<string>;
+  readonly readInput: () => Promise<string>;
   /** Aborted by Ctrl-C or a request to end; until it is asked for, these end the process. A second one still does. */
   interruption(): AbortController;
   /** Sets how the process exits once the subcommand has returned; without it, `completed`. */

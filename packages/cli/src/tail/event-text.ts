@@ -42,7 +42,7 @@ function whatHappened(event: TaskEvent): string {
       return `failed: ${printable(`${event.payload.code}: ${event.payload.message}`)}`;
     case 'TASK_CANCELLED':
       return `cancelled: ${printable(event.payload.reason)}`;
-    case 'UNKNOWN':
+    default:
       return printableLine(event.wireType);
   }
 }

@@ -11,7 +11,7 @@ export interface QuestionDeskOptions {
   view: TailView;
   terminal: Asking['terminal'];
   /** The person wants to leave. */
-  leave(): void;
+  leave: () => void;
 }
 
 const WITHDRAWN = 'No answer is needed any more';
