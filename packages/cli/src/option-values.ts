@@ -1,3 +1,4 @@
+import { isTaskId } from '@taskbridge/protocol';
 import { InvalidArgumentError } from 'commander';
 
 const UNITS_MS: Readonly<Record<string, number>> = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 };
@@ -14,4 +15,10 @@ export function durationMs(text: string): number {
 export function positiveInteger(text: string): number {
   if (!/^[1-9]\d{0,8}$/.test(text)) throw new InvalidArgumentError('It must be a whole number from 1.');
   return Number(text);
+}
+
+/** The id of a task. */
+export function taskIdArgument(text: string): string {
+  if (!isTaskId(text)) throw new InvalidArgumentError('It must be the id of a task.');
+  return text;
 }

@@ -1,6 +1,9 @@
+/** What a terminal obeys: control characters, and those that turn the direction of the text around. */
+const OBEYED = /[^\P{Cc}\n\t]|[\u202A-\u202E\u2066-\u2069]/gu;
+
 /** Text of somebody else's, without what a terminal would obey; line breaks and tabs stay. */
 export function printable(text: string): string {
-  return text.replaceAll(/[^\P{Cc}\n\t]/gu, '\uFFFD');
+  return text.replaceAll(OBEYED, '\uFFFD');
 }
 
 /** The same on one line. */

@@ -292,7 +292,7 @@ describe('taskbridge', () => {
       ],
       ['for an unknown type', ['create', 'none'], 'no handler runs tasks of type'],
       ['for an unknown task', ['tail', unknown], `Task ${unknown} does not exist`],
-      ['for a task that is no id', ['cancel', '../../health'], 'error: '],
+      ['for a task that is no id', ['cancel', '../../health'], 'It must be the id of a task.'],
       ['for a cursor that is none', ['tail', unknown, '--after', 'x'], 'It must be an event id such as 12-0.'],
       ['for a status that is none', ['ls', '--status', 'DONE'], 'Allowed choices are'],
       ['for a header that is none', ['ls', '--header', 'secret'], '--header must look like "Name: value"'],

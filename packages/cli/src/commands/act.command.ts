@@ -5,6 +5,7 @@ import { addConnectionOptions, clientOf, type ConnectionOptions } from '../clien
 import type { CommandContext } from '../command-context.js';
 import { EXIT_CODES } from '../exit-codes.js';
 import { jsonArgument } from '../json-argument.js';
+import { taskIdArgument } from '../option-values.js';
 
 interface ActOptions extends ConnectionOptions {
   suspendId?: string;
@@ -24,7 +25,9 @@ export const ANSWER_TEXTS: Readonly<Record<TaskClientActionStatus, string>> = {
 
 /** `act`: exits `failed` when the answer came too late. */
 export function addActCommand(program: Command, context: CommandContext): void {
-  addConnectionOptions(program.command('act <taskId> <action>').description('Answer a question of a task.'))
+  addConnectionOptions(program.command('act').description('Answer a question of a task.'))
+    .argument('<taskId>', 'whose question', taskIdArgument)
+    .argument('<action>', 'one of the actions that it allows')
     .option('--suspend-id <id>', 'which question (default: the only open one)')
     .option('--payload <json>', 'what the answer says: JSON, @file or - for standard input')
     .option('--metadata <json>', 'kept with the answer: JSON, @file or -')

@@ -5,7 +5,7 @@ import { printable, printableLine } from '../printable.js';
 /** One line for an event, more where it has a result. */
 export function eventText(event: TaskEvent): string {
   const [, time = event.createdAt] = /T(\d\d:\d\d:\d\d)/.exec(event.createdAt) ?? [];
-  return `${time}  ${whatHappened(event)}\n`;
+  return printable(`${time}  ${whatHappened(event)}\n`);
 }
 
 /** The percentage, and what the task says about it. */
@@ -31,7 +31,7 @@ function whatHappened(event: TaskEvent): string {
     case 'TASK_PROGRESS':
       return progressText(event.payload);
     case 'TASK_MESSAGE':
-      return `${event.payload.level ?? 'info'}: ${printable(event.payload.message)}`;
+      return `${event.payload.level ?? 'info'}: ${event.payload.message}`;
     case 'TASK_SUSPENDED':
       return asked(event.suspension);
     case 'TASK_ACTION_ACCEPTED':
@@ -39,9 +39,9 @@ function whatHappened(event: TaskEvent): string {
     case 'TASK_COMPLETED':
       return completed(event.payload.result);
     case 'TASK_FAILED':
-      return `failed: ${printable(`${event.payload.code}: ${event.payload.message}`)}`;
+      return `failed: ${event.payload.code}: ${event.payload.message}`;
     case 'TASK_CANCELLED':
-      return `cancelled: ${printable(event.payload.reason)}`;
+      return `cancelled: ${event.payload.reason}`;
     default:
       return printableLine(event.wireType);
   }
@@ -57,5 +57,5 @@ function completed(result: unknown): string {
 }
 
 function withDetail(text: string, detail: string | undefined): string {
-  return detail ? `${text}: ${printable(detail)}` : text;
+  return detail ? `${text}: ${detail}` : text;
 }

@@ -23,7 +23,7 @@ export class QuestionDesk {
   private readonly waiting: TaskSuspension[] = [];
   private asking: { suspendId: string; controller: AbortController } | undefined;
   private working: Promise<void> | undefined;
-  private isClosed = false;
+  private readonly closing = new AbortController();
 
   constructor(private readonly options: QuestionDeskOptions) {}
 
@@ -42,9 +42,13 @@ export class QuestionDesk {
 
   /** Nothing is asked any more; resolves when the screen is free. */
   async close(): Promise<void> {
-    this.isClosed = true;
+    this.closing.abort();
     this.asking?.controller.abort();
     await this.working;
+  }
+
+  private get isClosed(): boolean {
+    return this.closing.signal.aborted;
   }
 
   private settle(suspendId: string): void {
@@ -57,6 +61,7 @@ export class QuestionDesk {
       try {
         if (await this.isOpen(next)) await this.put(next);
       } catch (error) {
+        if (this.isClosed) return;
         this.options.view.note(`The question cannot be answered now: ${printable(describeError(error))}`);
       }
     }
@@ -65,7 +70,8 @@ export class QuestionDesk {
   /** The log may be long past it. */
   private async isOpen({ suspendId }: TaskSuspension): Promise<boolean> {
     if (this.settled.has(suspendId)) return false;
-    const { openSuspensions } = await this.options.client.getTask(this.options.taskId);
+    const { client, taskId } = this.options;
+    const { openSuspensions } = await client.getTask(taskId, this.closing);
     return openSuspensions.some((open) => open.suspendId === suspendId) && !this.settled.has(suspendId);
   }
 
@@ -87,7 +93,7 @@ export class QuestionDesk {
   ): Promise<Answer | 'leave' | 'later' | 'withdrawn'> {
     const { view, terminal } = this.options;
     const controller = new AbortController();
-    if (this.isClosed) return 'withdrawn';
+    if (this.isClosed || this.settled.has(question.suspendId)) return 'withdrawn';
     this.asking = { suspendId: question.suspendId, controller };
     view.hold();
     try {
@@ -103,7 +109,7 @@ export class QuestionDesk {
   private async submit({ suspendId }: TaskSuspension, answer: Answer): Promise<string | undefined> {
     const { client, taskId, view } = this.options;
     try {
-      const { status } = await client.submitAction(taskId, { suspendId, ...answer });
+      const { status } = await client.submitAction(taskId, { suspendId, ...answer }, this.closing);
       if (status !== 'ACCEPTED') view.note(`The answer was ${ANSWER_TEXTS[status]}`);
       return undefined;
     } catch (error) {
