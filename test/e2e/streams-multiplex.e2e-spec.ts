@@ -5,6 +5,7 @@ import { TaskRetentionService } from '../../lib/services/task-retention.service.
 import { StreamDrain } from '../../lib/streams/index.js';
 import type { TaskBridgeOptions } from '../../lib/taskbridge.options.js';
 import { TASKBRIDGE_DATA_SOURCE } from '../../lib/taskbridge.tokens.js';
+import { SeededRandom } from '../faults/support/random.js';
 import { openTestDatabase } from '../support/database.js';
 import { eventually } from '../support/eventually.js';
 import { MultiplexClient } from '../support/multiplex-client.js';
@@ -13,6 +14,20 @@ import { NOTHING_LEFT, StreamApp, withStreamApp } from '../support/stream-app.js
 import { oneTo } from '../support/stream-clients.js';
 
 const open = (app: StreamApp) => new MultiplexClient(app.webSocketUrl, { authorization: 'Bearer ada' }).ready();
+
+/** Frames of one task that do not belong where they are: each subscription is confirmed, goes on without a hole, and ends. */
+function brokenFrames(frames: readonly Record<string, unknown>[]): Record<string, unknown>[] {
+  let next: number | undefined;
+  return frames.filter(({ type, eventId, replayStartedAfterEventId, error }) => {
+    if ((error as { code: string } | undefined)?.code === 'ALREADY_SUBSCRIBED') return false;
+    const before = next;
+    if (type === 'SUBSCRIPTION_CONFIRMED') next = Number(replayStartedAfterEventId) + 1;
+    else if (type === 'SUBSCRIPTION_ENDED') next = undefined;
+    else if (next !== undefined) next += 1;
+    if (type === 'SUBSCRIPTION_CONFIRMED') return before !== undefined;
+    return type !== 'SUBSCRIPTION_ENDED' && Number.parseInt(String(eventId), 10) !== before;
+  });
+}
 
 const withTuned = (taskBridge: TaskBridgeOptions, work: (app: StreamApp) => Promise<void>) =>
   withStreamApp({ taskBridge }, async (app) => {
@@ -209,6 +224,30 @@ describe('a multiplexed WebSocket', () => {
     expect(await declined.closed()).toEqual([1000, 'TASK_ENDED']);
     expect(declined.frames.map(({ type }) => type)).toEqual(['SUBSCRIPTION_CONFIRMED', 'TASK_COMPLETED']);
   });
+
+  it.each([1, 2, 3])(
+    'keeps every subscription whole under random subscribes and unsubscribes (seed %i)',
+    async (seed) => {
+      const random = new SeededRandom(seed);
+      const tasks = await Promise.all(oneTo(6).map((no) => app.taskWith(no * 10)));
+      const logs = new Map(tasks.map((taskId, index) => [taskId, (index + 1) * 10]));
+      let asked = 0;
+      for (let step = 0; step < 400; step += 1) {
+        const taskId = random.pick(tasks);
+        const length = logs.get(taskId) ?? 0;
+        if (random.chance(0.45)) {
+          client.subscribe(taskId, { lastEventId: String(random.int(0, length)) });
+          asked += 1;
+        } else if (random.chance(0.6)) client.unsubscribe(taskId);
+        else logs.set(taskId, await app.progress(taskId, 1));
+        if (random.chance(0.1)) await eventually(() => client.frames.length > 0);
+      }
+      await Promise.all(tasks.map((taskId) => app.complete(taskId)));
+      const ends = () => client.frames.filter(({ type }) => type === 'SUBSCRIPTION_ENDED').length;
+      await eventually(() => ends() === asked);
+      for (const taskId of tasks) expect(brokenFrames(client.of(taskId))).toEqual([]);
+    },
+  );
 
   it('closes 1009 for a frame that is too large, as ever', async () => {
     client.subscribe(await app.taskWith(1), { ticket: 'y'.repeat(17 * 1024) });
