@@ -12,7 +12,6 @@ const LINE_WIDTH = BAR_WIDTH + 10;
 export class ScreenView extends TextView {
   private bar: SingleBar | undefined;
   private latest: { percentage: number; said: string } | undefined;
-  private isHeld = false;
 
   constructor(
     context: CommandContext,
@@ -29,13 +28,11 @@ export class ScreenView extends TextView {
   }
 
   override hold(): void {
-    this.isHeld = true;
     this.erase();
     super.hold();
   }
 
   override release(): void {
-    this.isHeld = false;
     super.release();
     this.draw();
   }

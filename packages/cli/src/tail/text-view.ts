@@ -9,6 +9,10 @@ export class TextView implements TailView {
 
   constructor(private readonly context: CommandContext) {}
 
+  protected get isHeld(): boolean {
+    return this.held !== undefined;
+  }
+
   event(event: TaskEvent): void {
     this.write(eventText(event));
   }
