@@ -40,7 +40,9 @@ export class PoolWork {
   private waiting = 0;
 
   constructor(private readonly dataSource: DataSource) {
-    listenToErrors(this.pool());
+    const { master } = dataSource.driver as unknown as { master?: Pool };
+    // None where the DataSource was closed before anybody has used it: a boot that failed is shut down as well.
+    if (master) listenToErrors(master);
   }
 
   get isIdle(): boolean {
