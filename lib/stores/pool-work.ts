@@ -111,9 +111,10 @@ export class PoolWork {
  * A connection that the pool has just handed out has no listener for an instant. The end of its session, when it
  * arrives together with what was waited for, would end the process; what is asked of it afterwards is rejected anyway.
  */
-function listenToErrors(pool: Pool): void {
+function listenToErrors(pool: Pool | undefined): void {
   const known = new WeakSet<PoolClient>();
-  pool.on('acquire', (client) => {
+  // A DataSource that has ended has no pool any more.
+  pool?.on('acquire', (client) => {
     if (known.has(client)) return;
     known.add(client);
     client.on('error', () => undefined);

@@ -2,6 +2,7 @@ import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { once } from 'node:events';
 import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net';
 import type { DataSource } from 'typeorm';
+import { poolWork } from '../../lib/stores/pool-work.js';
 import { rawRows } from '../../lib/stores/raw-query.js';
 import { inTransaction } from '../../lib/stores/transactions.js';
 import { createTestDatabase, createTestDataSource, type TestDatabase } from '../support/database.js';
@@ -91,4 +92,10 @@ describe("The host's pool", () => {
       expect(await rawRows(dataSource, 'select 1', [])).toEqual([[1]]);
     },
   );
+
+  it('has nothing in use when its DataSource has ended before anybody used it', async () => {
+    const ended = await createTestDataSource(database);
+    await ended.destroy();
+    expect(poolWork(ended).isIdle).toBe(true);
+  });
 });

@@ -1,0 +1,29 @@
+import { TaskReporter } from '../../lib/services/task-reporter.js';
+import type { TaskAttempt } from '../../lib/services/task-attempt.js';
+import type { TaskBridgeOptions } from '../../lib/taskbridge.options.js';
+import { StreamApp } from '../../test/support/stream-app.js';
+import type { BenchContext } from './bench.js';
+import { benchPayload } from './payload.js';
+
+/** An instance in this process, closed when the benchmark has ended: the module as a host has it, without an executor. */
+export async function openInstance(
+  context: BenchContext,
+  database: { url: string },
+  taskBridge: TaskBridgeOptions = {},
+): Promise<StreamApp> {
+  const app = await StreamApp.open(database, { taskBridge });
+  context.defer(() => app.close());
+  return app;
+}
+
+/** The one reporter of each task's first attempt. */
+export function attemptsOf(app: StreamApp, taskIds: readonly string[]): TaskAttempt[] {
+  const reporter = app.get(TaskReporter);
+  return taskIds.map((taskId) => reporter.numbered(taskId, 1));
+}
+
+/** One report of about 170 bytes. */
+export function reportTo(attempt: TaskAttempt | undefined, text?: string): Promise<unknown> {
+  const { progress, stage, message } = benchPayload(text);
+  return attempt?.progress(progress, { stage, message }) ?? Promise.reject(new Error('There is no such task'));
+}
