@@ -79,7 +79,9 @@ async function besideTransactions(
     }
   };
   const limit = (): Promise<Figures> =>
-    closedLoop(producers, scale(1_500, 100), (producer, call) => transaction(taskIds[taskOf(producer, call, producers)]));
+    closedLoop(producers, scale(1_500, 100), (producer, call) =>
+      transaction(taskIds[taskOf(producer, call, producers)]),
+    );
   report.compare(await pairs(limit, ours), {
     path: 'append, many tasks',
     variant: `${producers} producers, beside one transaction per event`,
@@ -127,7 +129,10 @@ async function idle(context: BenchContext, database: BenchDatabase): Promise<voi
     }
     return latencies(times);
   };
-  const measured = await pairs(run(statement), run(() => reportTo(attempt)));
+  const measured = await pairs(
+    run(statement),
+    run(() => reportTo(attempt)),
+  );
   const path = 'append latency when idle';
   report.compare(measured, { path, variant: 'p50', figure: 'p50', unit: 'ms', reach: atMost(1.5) });
   report.compare(measured, { path, variant: 'p99', figure: 'p99', unit: 'ms' });

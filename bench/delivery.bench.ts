@@ -41,7 +41,7 @@ class Delivery {
   }
 
   group(name: string, taskIds: readonly string[], target: (taskId: string) => ReturnType<typeof ourTarget>) {
-    return this.clients.group(name, taskIds.map(target), 1);
+    return this.clients.group(name, taskIds.map(target), { timedEvery: 1 });
   }
 
   async measure(group: FollowerGroup, rate: number, append: Append): Promise<Figures> {

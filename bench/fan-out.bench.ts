@@ -144,12 +144,12 @@ defineBench(async (context) => {
     }
     for (const kind of ['sse', 'websocket'] as const) {
       const [taskId = ''] = await database.tasks(1);
-      const every = Math.ceil(followers / SAMPLES);
+      const timedEvery = Math.ceil(followers / SAMPLES);
       const ours = Array.from({ length: followers }, () => ourTarget(app.origin, kind, taskId));
       const bare = Array.from({ length: followers }, () => bareTarget(server.port, kind, taskId));
       const sides = {
-        ours: await clients.group(`ours ${kind} ${followers}`, ours, every),
-        bare: await clients.group(`bare ${kind} ${followers}`, bare, every),
+        ours: await clients.group(`ours ${kind} ${followers}`, ours, { timedEvery }),
+        bare: await clients.group(`bare ${kind} ${followers}`, bare, { timedEvery }),
       };
       await measure(context, new FanOut(app, server, kind, taskId, sides), { kind, followers });
       await sides.ours.close();

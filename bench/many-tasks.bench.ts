@@ -56,8 +56,8 @@ defineBench(async (context) => {
   const attempts = attemptsOf(app, taskIds);
   const ours = taskIds.map((taskId) => ourTarget(app.origin, 'websocket', taskId));
   const bare = taskIds.map((taskId) => bareTarget(server.port, 'websocket', taskId));
-  const ourGroup = await clients.group('ours', ours, 10);
-  const bareGroup = await clients.group('bare', bare, 10);
+  const ourGroup = await clients.group('ours', ours, { timedEvery: 10 });
+  const bareGroup = await clients.group('bare', bare, { timedEvery: 10 });
   const seqs = taskIds.map(() => 0);
   const next = (task: number): number => (seqs[task] = (seqs[task] ?? 0) + 1);
   const sendBare = (taskId: string): void => server.send('websocket', taskId, bareBytes('websocket', taskId, 1));

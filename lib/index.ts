@@ -20,6 +20,7 @@ export type {
   TaskContext,
   TaskHandlerOptions,
   TaskRunner,
+  TaskStream,
   WaitingOutcome,
 } from './executors/task-handler.js';
 export { createTaskBridgeMigrations, runTaskBridgeMigrations } from './migrations/index.js';
@@ -65,6 +66,7 @@ export type {
 } from './services/commands.js';
 export { StreamTicketService, type TicketGrant } from './services/stream-ticket.service.js';
 export { TaskActionService } from './services/task-action.service.js';
+export { DeltaStream, type DeltaLimits, type TaskStreamOptions } from './services/delta-stream.js';
 export { TaskAttempt, type ReportOptions, type TaskFailure } from './services/task-attempt.js';
 export { TaskCancellationReconciliationService } from './services/task-cancellation-reconciliation.service.js';
 export { TaskCancellationService } from './services/task-cancellation.service.js';

@@ -35,7 +35,7 @@ export async function openBareServer(): Promise<BareServer> {
     socket.on('error', () => undefined);
     socket.once('message', (text: Buffer) => {
       socket.send('{"type":"SUBSCRIPTION_CONFIRMED"}');
-      add(sockets, String((JSON.parse(text.toString()) as { taskId: string }).taskId), socket);
+      add(sockets, (JSON.parse(text.toString()) as { taskId: string }).taskId, socket);
     });
   });
   server.listen(0, '127.0.0.1', 8_192);

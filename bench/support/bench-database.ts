@@ -11,10 +11,10 @@ const STEP = 10_000;
 export interface BenchDatabase {
   readonly url: string;
   readonly tables: TableNames;
-  query<T extends pg.QueryResultRow>(text: string, values?: unknown[]): Promise<T[]>;
+  readonly query: <T extends pg.QueryResultRow>(text: string, values?: unknown[]) => Promise<T[]>;
   /** Running tasks of `ada`, in their first attempt, with an empty log; their ids. */
-  tasks(count: number): Promise<string[]>;
-  drop(): Promise<void>;
+  readonly tasks: (count: number) => Promise<string[]>;
+  readonly drop: () => Promise<void>;
 }
 
 /** Makes a fresh database on the server. */

@@ -17,13 +17,13 @@ export interface BenchContext {
   readonly report: Report;
   readonly size: Size;
   /** The first argument for figures, the second for a smoke run. */
-  scale<T>(full: T, smoke: T): T;
+  readonly scale: <T>(full: T, smoke: T) => T;
   /** A fresh database with the library's tables; dropped when the benchmark has ended. */
-  database(): Promise<BenchDatabase>;
+  readonly database: () => Promise<BenchDatabase>;
   /** Measures both sides in turns. */
-  pairs(limit: () => Promise<Figures>, ours: () => Promise<Figures>, count?: number): Promise<Pair[]>;
+  readonly pairs: (limit: () => Promise<Figures>, ours: () => Promise<Figures>, count?: number) => Promise<Pair[]>;
   /** Runs at the end, in reverse order. */
-  defer(cleanUp: () => unknown): void;
+  readonly defer: (cleanUp: () => unknown) => void;
 }
 
 const PAIRS = 3;
@@ -34,7 +34,10 @@ export function defineBench(body: (context: BenchContext) => Promise<void>): voi
   process.send?.({ call: 0, value: null });
 }
 
-async function run(body: (context: BenchContext) => Promise<void>, { postgresUrl, size }: BenchRequest): Promise<Row[]> {
+async function run(
+  body: (context: BenchContext) => Promise<void>,
+  { postgresUrl, size }: BenchRequest,
+): Promise<Row[]> {
   const report = new Report((line) => console.log(line));
   const cleanUps: (() => unknown)[] = [];
   const scale = <T>(full: T, smoke: T): T => (size === 'full' ? full : smoke);
@@ -58,11 +61,7 @@ async function run(body: (context: BenchContext) => Promise<void>, { postgresUrl
   return report.rows;
 }
 
-async function alternate(
-  limit: () => Promise<Figures>,
-  ours: () => Promise<Figures>,
-  count: number,
-): Promise<Pair[]> {
+async function alternate(limit: () => Promise<Figures>, ours: () => Promise<Figures>, count: number): Promise<Pair[]> {
   const pairs: Pair[] = [];
   for (let pair = 0; pair < count; pair += 1) pairs.push({ limit: await limit(), ours: await ours() });
   return pairs;

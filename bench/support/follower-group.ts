@@ -28,9 +28,14 @@ export class FollowerProcess {
   }
 
   /** Connects a client per target and resolves when all of them are subscribed. */
-  async group(name: string, targets: FollowerTarget[], timedEvery = 0): Promise<FollowerGroup> {
-    await this.calls.call('open', { name, targets, timedEvery });
-    return new FollowerGroup(this, name, targets.length);
+  async group(
+    name: string,
+    targets: FollowerTarget[],
+    { timedEvery = 0, step = null }: { timedEvery?: number; step?: number | null } = {},
+  ): Promise<FollowerGroup> {
+    const group = new FollowerGroup(this, name, targets.length);
+    await this.calls.call('open', { name, targets, timedEvery, step });
+    return group;
   }
 }
 

@@ -1,7 +1,9 @@
 import { answerCalls } from '../../test/faults/support/child-calls.js';
 import { BenchFollower, type FollowerTarget } from './bench-follower.js';
 import { percentile } from './figures.js';
+import { createTasks, pollAll } from './http-load.js';
 import { nowUs } from './load.js';
+import { stall } from './stalled-client.js';
 
 // Clients in a process of their own, in named groups; told what to do by `FollowerGroup`.
 
@@ -10,6 +12,8 @@ export interface GroupOpening {
   targets: FollowerTarget[];
   /** Reads the times in what every so-many-th client receives; 0 for none. */
   timedEvery: number;
+  /** Counts from the connection on; see `start`. */
+  step: number | null;
 }
 
 export interface GroupResult {
@@ -33,10 +37,12 @@ class Group {
   private times: number[] = [];
   private cpu = process.cpuUsage();
   /** Told whenever so many more events have come. */
-  private step = Infinity;
+  private step: number;
   private told = 0;
 
-  constructor(private readonly opening: GroupOpening) {}
+  constructor(private readonly opening: GroupOpening) {
+    this.step = opening.step ?? Infinity;
+  }
 
   async open(): Promise<void> {
     const { targets } = this.opening;
@@ -67,7 +73,7 @@ class Group {
   private connect(target: FollowerTarget): void {
     const index = this.followers.length;
     const opened = (): void => {
-      if (this.isOpen[index] === true) return;
+      if (this.isOpen[index]) return;
       this.isOpen[index] = true;
       this.onOpen();
     };
@@ -101,6 +107,9 @@ answerCalls({
     await group.open();
   },
   start: ({ name, step }: { name: string; step: number }) => groupOf(name).start(step),
+  createTasks,
+  pollAll,
+  stall,
   result: (name: string) => groupOf(name).result(),
   close: (name: string) => {
     for (const follower of groupOf(name).followers) follower.destroy();

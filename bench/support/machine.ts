@@ -28,7 +28,10 @@ export async function machineOf(query: (text: string) => Promise<Record<string, 
   };
   const names = Object.entries(packages).map(([name, version]) => `${name} ${version}`);
   const server = `Node ${machine.node}, PostgreSQL ${machine.postgres}`;
-  return { ...machine, text: [`${machine.cpus} × ${machine.cpu}, ${machine.memoryGiB} GiB`, server, ...names].join(', ') };
+  return {
+    ...machine,
+    text: [`${machine.cpus} × ${machine.cpu}, ${machine.memoryGiB} GiB`, server, ...names].join(', '),
+  };
 }
 
 async function versionOf(name: string): Promise<string> {

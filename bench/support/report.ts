@@ -79,10 +79,7 @@ export class Report {
   }
 }
 
-export const TABLE_HEAD = [
-  '| path | measured | ours | limit | ratio | reach | |',
-  '|---|---|---:|---:|---:|---|---|',
-];
+export const TABLE_HEAD = ['| path | measured | ours | limit | ratio | reach | |', '|---|---|---:|---:|---:|---|---|'];
 
 /** A line of the Markdown table. */
 export function tableLine({ path, variant, unit, ours, limit, ratio, reach, isMet }: Row): string {

@@ -15,7 +15,11 @@ export class ServerProcess {
   ) {}
 
   /** An instance of the module on this database. */
-  static async ours(context: BenchContext, databaseUrl: string, options: TaskBridgeOptions = {}): Promise<ServerProcess> {
+  static async ours(
+    context: BenchContext,
+    databaseUrl: string,
+    options: TaskBridgeOptions = {},
+  ): Promise<ServerProcess> {
     return ServerProcess.open(context, 'bootOurs', { ...options, databaseUrl });
   }
 
@@ -26,7 +30,10 @@ export class ServerProcess {
 
   private static async open(context: BenchContext, boot: string, argument: unknown): Promise<ServerProcess> {
     const child = forkTypeScript('bench/support/instance-process.ts', ['--expose-gc']);
-    await Promise.race([once(child.process, 'message'), child.exited.then(() => Promise.reject(new Error(child.output())))]);
+    await Promise.race([
+      once(child.process, 'message'),
+      child.exited.then(() => Promise.reject(new Error(child.output()))),
+    ]);
     const server = new ServerProcess(child, new ChildCalls(child.process));
     context.defer(() => server.kill());
     server.origin = String(await server.calls.call(boot, argument));

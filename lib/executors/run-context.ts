@@ -1,8 +1,9 @@
 import type { AttachmentStore } from '../stores/attachment.store.js';
 import type { AttachmentRecord, JsonObject, SuspensionRequest, TaskRecord } from '../stores/records.js';
+import type { TaskStreamOptions } from '../services/delta-stream.js';
 import type { TaskAttempt } from '../services/task-attempt.js';
 import { TaskBridgeError } from '../taskbridge.errors.js';
-import type { ProgressDetails, TaskAttachment, TaskContext, WaitingOutcome } from './task-handler.js';
+import type { ProgressDetails, TaskAttachment, TaskContext, TaskStream, WaitingOutcome } from './task-handler.js';
 
 const WAITING: WaitingOutcome = Object.freeze({ kind: 'taskbridge:waiting' });
 
@@ -49,9 +50,10 @@ export class RunContext implements TaskContext {
     return this.requests;
   }
 
-  /** Called when the handler has returned or thrown, and when the run is given up. */
+  /** Called when the handler has returned or thrown, and when the run is given up. What it has streamed is logged. */
   close(): void {
     this.ended = true;
+    this.reports.cutStreams();
   }
 
   progress(progress: number, details?: ProgressDetails): Promise<void> {
@@ -60,6 +62,14 @@ export class RunContext implements TaskContext {
 
   message(text: string, level?: 'info' | 'warning' | 'debug'): Promise<void> {
     return this.report(() => this.reports.message(text, level));
+  }
+
+  stream(options?: TaskStreamOptions): TaskStream {
+    const deltas = this.reports.stream(options);
+    return {
+      write: (delta) => this.report(() => deltas.write(delta)),
+      flush: () => this.report(() => deltas.flush()),
+    };
   }
 
   suspend(request: SuspensionRequest | readonly SuspensionRequest[]): WaitingOutcome {

@@ -1,4 +1,5 @@
 import type { Readable } from 'node:stream';
+import type { TaskStreamOptions } from '../services/delta-stream.js';
 import type { AttachmentRecord, JsonObject, SuspensionRequest } from '../stores/records.js';
 
 /** Why a run's signal was aborted; it is the signal's `reason`. */
@@ -13,6 +14,17 @@ export interface ProgressDetails {
 /** A file that came with the task; each `open` reads it again from the start. */
 export interface TaskAttachment extends Pick<AttachmentRecord, 'name' | 'contentType' | 'sizeBytes' | 'sha256'> {
   open(): Readable;
+}
+
+/** Text in many small pieces on its way into the log. */
+export interface TaskStream {
+  /**
+   * Takes one piece and resolves when the next one is welcome, which is at once unless the log is behind: await it where
+   * the source can wait. Rejects once any earlier piece was refused; nothing more is logged then.
+   */
+  write(delta: string): Promise<void>;
+  /** Resolves when everything written so far is durable. Before any other report, and at the run's end, it happens by itself. */
+  flush(): Promise<void>;
 }
 
 /** Returned by `suspend` and `keepWaiting`; the run must return it in turn. */
@@ -49,6 +61,11 @@ export interface TaskContext {
   progress(progress: number, details?: ProgressDetails): Promise<void>;
   /** @default level 'info' */
   message(text: string, level?: 'info' | 'warning' | 'debug'): Promise<void>;
+  /**
+   * For text that comes in many small pieces, such as a language model's tokens. Pieces are merged before they are logged,
+   * 50 or those of 33 ms to one `TASK_MESSAGE`; a reader joins the messages' texts as they are.
+   */
+  stream(options?: TaskStreamOptions): TaskStream;
   /** Ends this run and waits for an answer to each request; `return` the outcome. Nothing is thrown. */
   suspend(request: SuspensionRequest | readonly SuspensionRequest[]): WaitingOutcome;
   /** Ends this run while other questions stay open; `return` the outcome. */

@@ -5,6 +5,7 @@ import type { SuspensionRequest } from '../stores/records.js';
 import type { SuspensionStore } from '../stores/suspension.store.js';
 import type { TaskRegistry } from '../stores/task-registry.js';
 import { TaskBridgeError } from '../taskbridge.errors.js';
+import { DeltaStream, type TaskStreamOptions } from './delta-stream.js';
 import { ReportOrder } from './report-order.js';
 
 export interface ReportOptions {
@@ -48,6 +49,7 @@ export class TaskAttempt {
   readonly attempt: number;
   private readonly numbered: boolean;
   private readonly order = new ReportOrder();
+  private readonly merging = new Set<DeltaStream>();
   private lastNo = 0;
 
   constructor(
@@ -80,11 +82,27 @@ export class TaskAttempt {
   }
 
   /**
+   * For text in many small pieces, such as a language model's tokens: merged before it is appended, 50 deltas or those
+   * of 33 ms to one `TASK_MESSAGE`, in order. Every other report lets what is merged so far go first.
+   */
+  stream({ level = 'info', ...limits }: TaskStreamOptions = {}): DeltaStream {
+    const append = (message: string): Promise<unknown> =>
+      this.order.ordinary(() => this.append('TASK_MESSAGE', { message, level }));
+    return new DeltaStream({ append, merging: this.merging }, limits);
+  }
+
+  /** Appends what streams have merged so far. */
+  cutStreams(): void {
+    for (const stream of this.merging) stream.cut();
+  }
+
+  /**
    * Asks one question or several at once, all or none of them; resolves with their suspend ids, in order. Waits for the
    * reports before it. Rejects with `INVALID_TASK_STATE` where nobody could resume the task.
    */
   suspend(requests: SuspensionRequest | readonly SuspensionRequest[], options: ReportOptions = {}): Promise<string[]> {
     const list = isList(requests) ? requests : [requests];
+    this.cutStreams();
     return this.order.exclusive(async () => {
       this.assertResumable();
       const { taskId, attempt } = this;
@@ -117,6 +135,7 @@ export class TaskAttempt {
     if (reason !== undefined) {
       return this.report('TASK_CANCELLED', { reason }, options);
     }
+    this.cutStreams();
     return this.order.exclusive(async () => {
       const task = await this.ports.registry.getTask(this.taskId);
       return this.append('TASK_CANCELLED', { reason: task?.cancelReason ?? 'cancelled_by_user' }, options);
@@ -125,6 +144,7 @@ export class TaskAttempt {
 
   /** Resolves when every report so far has settled, refused ones included. */
   settled(): Promise<void> {
+    this.cutStreams();
     return this.order.settled();
   }
 
@@ -133,6 +153,7 @@ export class TaskAttempt {
     payload: TaskEventPayloads[T],
     options?: ReportOptions,
   ): Promise<AppendResult> {
+    this.cutStreams();
     return this.order.ordinary(() => this.append(type, payload, options));
   }
 

@@ -53,6 +53,21 @@ describe('TaskReporter', () => {
     expect((await instance.log(taskId)).at(-1)?.payload).toEqual({ result: 'by the second' });
   });
 
+  it('refuses text that a superseded attempt streams, and logs it before a question of its own', async () => {
+    const { taskId, attempt } = await begin();
+    await attempt.started();
+    const text = attempt.stream();
+    void text.write('mine');
+    await attempt.suspend({ ...question, suspendId: 'q' });
+    await reporter.beginAttempt(taskId);
+    void text.write('too late');
+    await expect(text.flush()).rejects.toMatchObject({ code: 'ATTEMPT_SUPERSEDED' });
+    await expect(text.write('more')).rejects.toMatchObject({ code: 'ATTEMPT_SUPERSEDED' });
+    const log = await instance.log(taskId);
+    expect(typesOf(log)).toEqual(['TASK_STARTED', 'TASK_MESSAGE', 'TASK_SUSPENDED']);
+    expect(log[1]?.payload).toEqual({ message: 'mine', level: 'info' });
+  });
+
   it('opens no attempt at a task that has ended or does not exist', async () => {
     const { taskId, attempt } = await begin();
     await attempt.started();
