@@ -14,7 +14,6 @@ import { ourTarget } from './support/targets.js';
 // Followers that misbehave together: one that stalls among many, and many that come back at once after a restart.
 
 const MIB = 2 ** 20;
-const STALL_MS = 2_000;
 /** What fills the buffers between a server and a client that does not read. */
 const LOG_BYTES = 24 * MIB;
 const EVENT_BYTES = 3_000;
@@ -22,7 +21,8 @@ const EVENT_BYTES = 3_000;
 /** The same followers at the same rate, without and with one that asks for a long log and reads none of it. */
 async function stalled(context: BenchContext, database: BenchDatabase, clients: FollowerProcess): Promise<void> {
   const { report, pairs, scale } = context;
-  const webSocket = { stallTimeoutMs: STALL_MS };
+  const stallTimeoutMs = scale(2_000, 300);
+  const webSocket = { stallTimeoutMs };
   const app = await openInstance(context, database, { streams: { webSocket } });
   const [taskId = ''] = await database.tasks(1);
   const stored = scale(Math.ceil(LOG_BYTES / EVENT_BYTES), 3_000);
@@ -50,7 +50,7 @@ async function stalled(context: BenchContext, database: BenchDatabase, clients: 
   const outcomes: StalledResult[] = [];
   const withStalled = async (): Promise<Figures> => {
     const stalledTarget = ourTarget(app.origin, 'websocket', taskId, '0');
-    const outcome = clients.calls.call('stall', { target: stalledTarget, stallMs: 2 * STALL_MS, events: stored });
+    const outcome = clients.calls.call('stall', { target: stalledTarget, stallMs: 2 * stallTimeoutMs, events: stored });
     const figures = await run();
     outcomes.push((await outcome) as StalledResult);
     return figures;
