@@ -33,6 +33,8 @@ interface Handoff {
   readonly end: (message: string) => Promise<unknown>;
   /** Whether a `TaskRejectedError` ends the task at once. */
   refusable: boolean;
+  /** Whether the executor has the task whatever it answered; then the hand-off is delivered. */
+  readonly hasArrived?: () => Promise<boolean>;
 }
 
 /**
@@ -75,6 +77,7 @@ export class HandoffDispatcher {
       failed: (error, retryInMs) => this.registry.markHandoffFailed(taskId, 'submission', error, retryInMs),
       end: (message) => this.fail(taskId, { code: 'TASK_SUBMISSION_ERROR', message, retryable: true }),
       refusable: true,
+      hasArrived: async () => ((await this.registry.getTask(taskId))?.attempt ?? 0) > 0,
     });
   }
 
@@ -128,13 +131,25 @@ export class HandoffDispatcher {
     if (attempts > maxAttempts) {
       return this.exhaust(handoff, 'the processes that tried died');
     }
+    const call = Promise.resolve().then(handoff.call);
     try {
-      await callWithTimeout(handoff.call, dispatchTimeoutMs, `The ${kind} of task ${taskId}`);
+      await callWithTimeout(() => call, dispatchTimeoutMs, `The ${kind} of task ${taskId}`);
     } catch (error) {
+      void this.acknowledgeLate(call, handoff);
       return this.failed(handoff, error);
     }
     await handoff.delivered();
     return 'delivered';
+  }
+
+  /** An executor that took its time has it all the same, and need not be asked again. */
+  private async acknowledgeLate(call: Promise<void>, { delivered, kind, taskId }: Handoff): Promise<void> {
+    try {
+      await call;
+      await delivered();
+    } catch (error) {
+      this.logger.debug(`The ${kind} of task ${taskId} did not succeed later either: ${messageOf(error)}`);
+    }
   }
 
   private async failed(handoff: Handoff, error: unknown): Promise<HandoffOutcome> {
@@ -151,6 +166,10 @@ export class HandoffDispatcher {
   }
 
   private async exhaust(handoff: Handoff, cause: string): Promise<HandoffOutcome> {
+    if ((await handoff.hasArrived?.()) === true) {
+      await handoff.delivered();
+      return 'delivered';
+    }
     const tries = this.settings.reconciliation.maxAttempts;
     await this.end(handoff, `The ${handoff.kind} failed ${tries} times, in the end: ${cause}`);
     return 'exhausted';

@@ -17,16 +17,26 @@ export class LogWaiters {
     if (known === undefined) this.listeners.set(taskId, new Set([listener]));
     else known.add(listener);
     this.unsubscribe ??= this.wakeUps.subscribe({
-      onEvents: (events) => this.tell(events[0]?.taskId, events),
+      onEvents: (events) => this.share(events),
       onHint: (hinted) => this.tell(hinted),
     });
     return () => this.leave(taskId, listener);
   }
 
-  private tell(taskId: string | undefined, events?: readonly LogEvent[]): void {
-    const listeners = taskId === undefined ? undefined : this.listeners.get(taskId);
-    if (listeners === undefined) return;
-    for (const listener of Array.from(listeners)) listener(events);
+  /** To each task's listeners its own. */
+  private share(events: readonly LogEvent[]): void {
+    const byTask = new Map<string, LogEvent[]>();
+    for (const event of events) {
+      if (!this.listeners.has(event.taskId)) continue;
+      const known = byTask.get(event.taskId);
+      if (known === undefined) byTask.set(event.taskId, [event]);
+      else known.push(event);
+    }
+    for (const [taskId, own] of byTask) this.tell(taskId, own);
+  }
+
+  private tell(taskId: string, events?: readonly LogEvent[]): void {
+    for (const listener of Array.from(this.listeners.get(taskId) ?? [])) listener(events);
   }
 
   private leave(taskId: string, listener: LogListener): void {

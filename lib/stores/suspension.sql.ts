@@ -85,9 +85,11 @@ update ${t.receipts} r set resume_last_error = $3, resume_next_try_at = clock_ti
 ${setReceipt} and r.resume_state = 1`,
     consumed: `
 update ${t.receipts} r set resume_state = 3, resume_next_try_at = null ${setReceipt} and r.resume_state in (1, 2)`,
-    // Questions whose time is over; read without locks, checked again under the task's.
+    // Questions whose time is over, without those of tasks that somebody holds and of the tasks $2; checked again under
+    // the task's lock, because this one ends with the statement.
     due: `
-select s.task_id, s.suspend_id from ${t.suspensions} s
-where s.status = 0 and s.expires_at <= (select clock_timestamp()) order by s.expires_at limit $1`,
+select s.task_id, s.suspend_id from ${t.suspensions} s join ${t.tasks} t on t.task_id = s.task_id
+where s.status = 0 and s.expires_at <= (select clock_timestamp()) and s.task_id <> all ($2::uuid[])
+order by s.expires_at limit $1 for no key update of t skip locked`,
   };
 }

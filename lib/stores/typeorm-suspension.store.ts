@@ -27,6 +27,7 @@ import {
   type PendingResume,
   SuspensionStore,
 } from './suspension.store.js';
+import { SetAside } from './set-aside.js';
 import { tableNames } from './table-names.js';
 import { inTransaction, withTaskRow } from './transactions.js';
 
@@ -44,6 +45,9 @@ type Acceptance = Omit<ActionSubmission, 'validate'> & { status: SuspensionStatu
 export class TypeOrmSuspensionStore extends SuspensionStore {
   private readonly logger = new Logger(TypeOrmSuspensionStore.name);
   private readonly sql: SuspensionSql;
+
+  /** Tasks whose question failed to expire: left out for a while, so that they do not stand before the others. */
+  private readonly unexpirable = new SetAside();
 
   constructor(
     @Inject(TASKBRIDGE_DATA_SOURCE) private readonly dataSource: DataSource,
@@ -115,10 +119,12 @@ export class TypeOrmSuspensionStore extends SuspensionStore {
   /** One that fails is logged and left for the next sweep; it does not keep the others. */
   async expireOpenSuspensions(limit: number): Promise<number> {
     let expired = 0;
-    for (const [taskId, suspendId] of await rawRows(this.dataSource, this.sql.due, [limit])) {
+    const due = await rawRows(this.dataSource, this.sql.due, [limit, this.unexpirable.now()]);
+    for (const [taskId, suspendId] of due) {
       try {
         if (await this.expireOne(String(taskId), String(suspendId))) expired += 1;
       } catch (error) {
+        this.unexpirable.add(String(taskId));
         this.logger.error({
           message: 'A suspension could not be expired',
           taskId,

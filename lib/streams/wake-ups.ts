@@ -4,7 +4,7 @@ import type { LogEvent } from '../stores/records.js';
 export type WorkKind = 'runnable' | 'handoff' | 'cancellation';
 
 export interface WakeUpHandlers {
-  /** Freshly committed events of one task, in order; the receiver checks that they follow its tail. */
+  /** Freshly committed events of any number of tasks, each task's in order; the receiver checks that they follow its tail. */
   onEvents(events: readonly LogEvent[]): void;
   /** The task's log has grown; read it. */
   onHint(taskId: string): void;

@@ -90,6 +90,41 @@ describe('Nothing accepted is lost', () => {
       expect(executor.submitted.map(({ taskId }) => taskId)).toEqual([other, held]);
     });
 
+    it('delivers all others while some hang in the executor, however many', async () => {
+      const creator = await open([], { execution: false });
+      const hanging = new Set(await Promise.all(Array.from({ length: 60 }, () => creator.create('any'))));
+      const others = await Promise.all(Array.from({ length: 60 }, () => creator.create('any')));
+      const executor = new ScriptedExecutor({
+        submit: ({ taskId }) => (hanging.has(taskId) ? new Promise<void>(() => undefined) : undefined),
+      });
+      const minute = 60_000;
+      await engine(executor, { reconciliation: { ...QUICK, dispatchTimeoutMs: minute, claimMs: minute } });
+      await eventually(async () => {
+        const delivered = await rows('select 1 from taskbridge_tasks where submission_state = 2');
+        return delivered.length === others.length;
+      });
+      expect(new Set(executor.submitted.map(({ taskId }) => taskId))).toEqual(new Set([...hanging, ...others]));
+    });
+
+    it('takes an acknowledgement that came too late, and fails no task that the executor has begun', async () => {
+      const acknowledge: (() => void)[] = [];
+      const executor = new ScriptedExecutor({ submit: () => new Promise<void>((done) => acknowledge.push(done)) });
+      const reconciliation = { ...QUICK, dispatchTimeoutMs: 100, maxAttempts: 3 };
+      const instance = await engine(executor, { reconciliation });
+      const late = await instance.create('any');
+      for (const done of acknowledge.splice(0, 1)) done();
+      const begun = await instance.create('any');
+      const attempt = await instance.get(TaskReporter).beginAttempt(begun);
+      await attempt.started();
+      await eventually(async () => {
+        const states = await Promise.all([late, begun].map((taskId) => instance.task(taskId)));
+        return states.every(({ submission }) => submission.state === HandoffState.delivered);
+      });
+      expect(executor.submitted.filter(({ taskId }) => taskId === begun).length).toBe(3);
+      await attempt.complete('fine');
+      expect(typesOf(await instance.log(begun))).toEqual(['TASK_STARTED', 'TASK_COMPLETED']);
+    });
+
     it('hands each task to one of several instances, once', async () => {
       const creator = await open([], { execution: false });
       const taskIds = await Promise.all(Array.from({ length: 60 }, () => creator.create('any')));

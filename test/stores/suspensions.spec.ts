@@ -3,6 +3,7 @@ import type { SuspensionRequest } from '../../lib/stores/records.js';
 import { answerTo } from '../support/answers.js';
 import { openTestDatabase, type OpenTestDatabase } from '../support/database.js';
 import { eventually } from '../support/eventually.js';
+import { holdRow } from '../support/held-row.js';
 import { createTask, createTestStores, startTask, type TestStores } from '../support/stores.js';
 
 const QUESTION = { suspendId: 'q', reasonCode: 'CHECK', allowedActions: ['go', 'stop'] };
@@ -325,6 +326,19 @@ describe('suspensions', () => {
       expect((await stores.registry.getTask(free.taskId))?.status).toBe('FAILED');
       expect((await stores.registry.getTask(held.taskId))?.status).toBe('RUNNING');
       expect(await stores.suspensions.expireOpenSuspensions(100)).toBe(1);
+    });
+
+    it('are settled although somebody holds as many others as fit a batch', async () => {
+      const held = await Promise.all([1, 2, 3].map(() => suspended({ ...QUESTION, ...past })));
+      const { taskId } = await suspended({ ...QUESTION, expiresAt: new Date(Date.now() - 500) });
+      const holds = await Promise.all(held.map((task) => holdRow(opened.database.url, task.taskId)));
+      try {
+        expect(await stores.suspensions.expireOpenSuspensions(3)).toBe(1);
+        expect((await stores.registry.getTask(taskId))?.status).toBe('FAILED');
+      } finally {
+        await Promise.all(holds.map((hold) => hold.release()));
+      }
+      expect(await stores.suspensions.expireOpenSuspensions(100)).toBe(3);
     });
 
     it('stay as long as their time is not over', async () => {

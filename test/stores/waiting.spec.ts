@@ -51,6 +51,23 @@ describe('waiting for a log to grow', () => {
     await patient.close();
   });
 
+  it('shows each who waits the events of its own task only, however many tasks one flush is about', async () => {
+    const [one, another] = [await startTask(stores), await startTask(stores)];
+    const patient = createTestStores(opened.dataSource, { streams: { backstopPollMs: 60_000 } });
+    const wait = ({ taskId }: { taskId: string }) =>
+      patient.events.waitAfter(taskId, 1, { limit: 10, timeoutMs: 60_000 });
+    const waiting = [wait(one), wait(another)];
+    await eventually(() => patient.wakeUps.subscribers === 1);
+    const appended = [one, another, one].map(({ taskId, attempt }, progress) =>
+      patient.events.append({ taskId, type: 'TASK_PROGRESS', payload: { progress }, attempt }),
+    );
+    await Promise.all(appended);
+    const [first, second] = await Promise.all(waiting);
+    expect(new Set(first?.map(({ taskId }) => taskId))).toEqual(new Set([one.taskId]));
+    expect(second?.map(({ taskId, seq }) => [taskId, seq])).toEqual([[another.taskId, 2]]);
+    await patient.close();
+  });
+
   it('hears a hint', async () => {
     const { taskId } = await startTask(stores);
     const patient = createTestStores(opened.dataSource, { streams: { backstopPollMs: 60_000 } });
