@@ -30,6 +30,9 @@ const parse = (lines: string) =>
     .split('\n')
     .map((line) => JSON.parse(line) as TaskEvent);
 
+/** How many a folder holds, without the drafts that a killed process has left. */
+const checkpoints = async (folder: string) => (await readdir(folder)).filter((name) => !name.endsWith('.tmp')).length;
+
 describe('taskbridge', () => {
   let cli: BuiltCli;
   let host: TestApp;
@@ -169,14 +172,14 @@ describe('taskbridge', () => {
       const args = ['tail', taskId, '--json', '--checkpoint', folder];
       const first = await interrupted(args, signal, (out) => out.split('\n').length > 5);
       const had = seqsOf(parse(first.stdout));
-      expect((await readdir(folder)).length).toBe(1);
+      expect(await checkpoints(folder)).toBe(1);
       if (signal === 'SIGTERM') expect(first.stderr).toContain(`--checkpoint '${folder}'`);
       const { code, stdout } = await taskbridge(...args);
       const rest = seqsOf(parse(stdout));
       // The last one counts as taken when the next is asked for.
       expect([had.length, had.length + 1]).toContain(rest[0]);
       expect([code, rest]).toEqual([0, oneTo(62).slice((rest[0] ?? 0) - 1)]);
-      expect(await readdir(folder)).toEqual([]);
+      expect(await checkpoints(folder)).toBe(0);
     });
 
     it('takes from other people’s texts what a terminal would obey', async () => {
