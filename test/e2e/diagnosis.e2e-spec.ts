@@ -97,6 +97,7 @@ describe('A diagnosis of a task that the app runs itself', () => {
       taskId: running,
       status: 'RUNNING',
       checkedAt: TIME,
+      deadlineAt: null,
       lastEventId: '2-0',
       reasons: [
         {
