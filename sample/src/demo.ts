@@ -25,8 +25,8 @@ async function run(interrupted: AbortController): Promise<void> {
     allowPositionals: true,
   });
   const file = positionals[0] ?? 'sample/data/contacts-5000.csv';
-  const { client, release } = await findSample(process.env);
-  console.log(`Using the sample at ${client.url}`);
+  const { url, client, release } = await findSample(process.env);
+  console.log(`Using the sample at ${url}`);
   try {
     interrupted.signal.throwIfAborted();
     await importContacts(client, { file, yes: values.yes === true, interrupted });

@@ -1,15 +1,15 @@
 import { chmod, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import type { TaskBridgeClient } from '@taskbridge/client';
 import { startEmbeddedPostgres, type EmbeddedPostgres } from '../embedded-postgres/embedded-postgres.js';
 import { localUrl, readSettings } from '../settings.js';
 import { startSample } from '../start-sample.js';
-import { TaskClient } from './task-client.js';
-
-const HEADERS = { authorization: 'Bearer demo-cli' };
+import { isSample, sampleClient } from './sample-client.js';
 
 export interface FoundSample {
-  client: TaskClient;
+  url: string;
+  client: TaskBridgeClient;
   /** Stops what was started for the demo; a sample that was running already goes on. */
   release: () => Promise<void>;
 }
@@ -18,8 +18,8 @@ export interface FoundSample {
 export async function findSample(env: NodeJS.ProcessEnv): Promise<FoundSample> {
   const { host, port, databaseUrl } = readSettings(env);
   const given = env['TASKBRIDGE_URL']?.replace(/\/+$/, '');
-  const client = new TaskClient(given ?? localUrl(host, port), HEADERS);
-  if (await client.isAnswering()) return { client, release: async () => undefined };
+  const url = given ?? localUrl(host, port);
+  if (await isSample(url)) return { url, client: sampleClient(url), release: async () => undefined };
   if (given !== undefined) throw new Error(`There is no running sample at ${given}`);
   return bootSample(databaseUrl);
 }
@@ -31,7 +31,7 @@ async function bootSample(databaseUrl: string | undefined): Promise<FoundSample>
     const options = { host: '127.0.0.1', port: 0, databaseUrl: database.url };
     const { app, url } = await startSample({ ...options, logLevels: ['error', 'warn'] });
     const release = () => app.close().finally(() => database.stop());
-    return { client: new TaskClient(url, HEADERS), release };
+    return { url, client: sampleClient(url), release };
   } catch (error) {
     await database.stop();
     throw error;

@@ -1,8 +1,6 @@
-import { randomUUID } from 'node:crypto';
+import { readFile } from 'node:fs/promises';
 import { basename } from 'node:path';
-import { isTerminalEventType, type TaskEvent, type TaskSuspendedPayload } from '@taskbridge/protocol';
-import { followTask } from './follow-task.js';
-import type { TaskClient } from './task-client.js';
+import { isTerminalEvent, type TaskBridgeClient, type TaskEvent, type TaskSuspension } from '@taskbridge/client';
 import { askPerson, printQuestion, printResult, ProgressDisplay } from './terminal.js';
 
 export interface ImportOptions {
@@ -14,26 +12,27 @@ export interface ImportOptions {
 }
 
 /** Uploads a file of contacts, follows its import to the end, and answers its question on the way. Cancels it when it cannot go on. */
-export async function importContacts(client: TaskClient, options: ImportOptions): Promise<void> {
-  const { taskId } = await client.upload('contacts.import', `demo-${randomUUID()}`, options.file);
+export async function importContacts(client: TaskBridgeClient, options: ImportOptions): Promise<void> {
+  const attachments = [{ name: basename(options.file), data: await readFile(options.file), contentType: 'text/csv' }];
+  const { taskId } = await client.startTaskMultipart({ taskType: 'contacts.import', attachments });
   console.log(`Uploaded ${basename(options.file)} as task ${taskId}`);
   const display = new ProgressDisplay();
   let ended = false;
   try {
-    for await (const event of followTask(client, taskId, options.interrupted.signal)) {
-      ended = isTerminalEventType(event.type);
+    for await (const event of client.observeTaskEvents(taskId, { signal: options.interrupted.signal })) {
+      ended = isTerminalEvent(event);
       if (event.type !== 'TASK_PROGRESS') display.pause();
       await show(event, client, display, options);
     }
   } finally {
     display.pause();
-    if (!ended) await client.cancel(taskId).catch(() => undefined);
+    if (!ended) await client.cancelTask(taskId).catch(() => undefined);
   }
 }
 
 async function show(
   event: TaskEvent,
-  client: TaskClient,
+  client: TaskBridgeClient,
   display: ProgressDisplay,
   options: ImportOptions,
 ): Promise<void> {
@@ -41,7 +40,7 @@ async function show(
     case 'TASK_PROGRESS':
       return display.show(event.payload);
     case 'TASK_SUSPENDED':
-      return answer(event.taskId, event.payload, client, options);
+      return answer(event.taskId, event.suspension, client, options);
     case 'TASK_COMPLETED':
       return printResult(event.payload);
     case 'TASK_FAILED':
@@ -53,14 +52,14 @@ async function show(
 
 async function answer(
   taskId: string,
-  question: TaskSuspendedPayload,
-  client: TaskClient,
+  question: TaskSuspension,
+  client: TaskBridgeClient,
   { yes, interrupted }: ImportOptions,
 ): Promise<void> {
   printQuestion(question);
   const importValid = yes || (await askPerson('Import the others?', interrupted));
   const actionType = importValid ? 'import_valid' : 'reject';
   const { suspendId } = question;
-  const { status } = await client.answer(taskId, { clientActionId: randomUUID(), suspendId, actionType });
+  const { status } = await client.submitAction(taskId, { suspendId, actionType });
   console.log(`Answered ${actionType}: ${status}\n`);
 }
