@@ -1,4 +1,7 @@
-/** Where everything is, as paths on `baseUrl` or as whole addresses; ids come escaped. */
+import { isTaskId } from '@taskbridge/protocol';
+import { TaskBridgeClientError } from './errors.js';
+
+/** Where everything is, as paths on `baseUrl` or as whole addresses. Task ids need no escaping: others never get here. */
 export interface TaskRoutes {
   /** Create and list. */
   tasks(): string;
@@ -23,6 +26,25 @@ export function taskRoutes(tasksPath = '/api/v1/tasks', webSocketPath = `${tasks
     tickets: (taskId) => `${tasksPath}/${taskId}/tickets`,
     webSocket: () => webSocketPath,
   };
+}
+
+/** The routes of a host, the server's own where it says nothing; what cannot be a task's id is not asked for. */
+export function checkedRoutes(own: Partial<TaskRoutes> = {}): TaskRoutes {
+  const routes: TaskRoutes = { ...taskRoutes(), ...own };
+  return {
+    ...routes,
+    task: (taskId) => routes.task(checked(taskId)),
+    events: (taskId) => routes.events(checked(taskId)),
+    stream: (taskId) => routes.stream(checked(taskId)),
+    actions: (taskId) => routes.actions(checked(taskId)),
+    cancel: (taskId) => routes.cancel(checked(taskId)),
+    tickets: (taskId) => routes.tickets(checked(taskId)),
+  };
+}
+
+function checked(taskId: string): string {
+  if (isTaskId(taskId)) return taskId;
+  throw new TaskBridgeClientError('TASK_NOT_FOUND', `Not a task id: ${JSON.stringify(taskId)}`);
 }
 
 export type QueryValue = string | number | boolean | null | undefined;

@@ -20,7 +20,7 @@ import { randomId } from './random-id.js';
 import { BROWSER_NETWORK, type NetworkStatus } from './recovery/network-status.js';
 import { DEFAULT_RECOVERY, type RecoveryOptions } from './recovery/recovery-options.js';
 import { TaskObservation } from './recovery/task-observation.js';
-import { taskRoutes, type TaskRoutes } from './routes.js';
+import { checkedRoutes, type TaskRoutes } from './routes.js';
 import { TaskEventStream } from './task-events-stream.js';
 import type { TaskEvent } from './task-events.js';
 import { TaskSession } from './task-session.js';
@@ -75,7 +75,7 @@ export class TaskBridgeClient {
 
   constructor(options: TaskBridgeClientOptions) {
     const { baseUrl, authHeaderProvider, store = new MemoryStore(), namespace = 'taskbridge' } = options;
-    this.routes = { ...taskRoutes(), ...options.routes };
+    this.routes = checkedRoutes(options.routes);
     this.diagnostics = quiet(options.diagnostics);
     this.recovery = { ...DEFAULT_RECOVERY, ...options.recovery };
     this.network = options.network ?? BROWSER_NETWORK;
@@ -117,7 +117,7 @@ export class TaskBridgeClient {
   }
 
   /** The task as it is now: status, result or error, open questions, last event. */
-  getTask(taskId: string, { signal }: CallOptions = {}): Promise<TaskSnapshot> {
+  async getTask(taskId: string, { signal }: CallOptions = {}): Promise<TaskSnapshot> {
     return this.http.command({ operation: 'getTask', taskId, route: this.routes.task(taskId), signal });
   }
 
@@ -161,7 +161,7 @@ export class TaskBridgeClient {
   }
 
   /** Asks the task to stop. A completion that is logged first wins. */
-  cancelTask(taskId: string, reason?: string, { signal }: CallOptions = {}): Promise<CancelTaskResponse> {
+  async cancelTask(taskId: string, reason?: string, { signal }: CallOptions = {}): Promise<CancelTaskResponse> {
     const body = reason === undefined ? {} : { reason };
     const route = this.routes.cancel(taskId);
     return this.http.command({ operation: 'cancelTask', taskId, method: 'POST', route, body, signal });

@@ -19,11 +19,14 @@ import {
   type TerminalTaskEvent,
 } from '@taskbridge/client';
 
-type Equal<A, B> = (<T>() => T extends A ? 1 : 2) extends <T>() => T extends B ? 1 : 2 ? true : false;
+type IsAny<A> = 0 extends 1 & A ? true : false;
+
+/** `any` equals nothing but itself. */
+type Equal<A, B> = [A, B, IsAny<A>] extends [B, A, IsAny<B>] ? true : false;
 
 /** Compiles only when the type is the one that is named. */
 function isExactly<A>() {
-  return <B>(_: B, _same: Equal<A, B>): void => undefined;
+  return <B>(value: B, same: Equal<A, B>): unknown => [value, same];
 }
 
 /** The compiler checks each branch. */

@@ -1,4 +1,4 @@
-import { RequestRefusedError } from '../errors.js';
+import { RequestRefusedError, TaskBridgeClientError } from '../errors.js';
 import type { Subscription, TaskTransport, TransportFrame, TransportName } from '../transports/transport.js';
 import { TransportUnsupportedError } from '../transports/transport.js';
 import { childOf } from '../wait.js';
@@ -108,7 +108,7 @@ export class Connection {
 
 function reasonOf(error: unknown): EndReason {
   if (error instanceof TransportUnsupportedError) return 'unsupported';
-  if (!(error instanceof RequestRefusedError)) return 'broken';
+  if (!(error instanceof RequestRefusedError)) return error instanceof TaskBridgeClientError ? 'refused' : 'broken';
   if (error.isRetryable) return 'unavailable';
   // Another transport may get through to the server itself, or may be able to say who asks.
   const isOfTransport =

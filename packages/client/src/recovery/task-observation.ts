@@ -1,6 +1,6 @@
 import { formatEventId, isTerminalStatus, parseCursor, type EventGap, type TaskSnapshot } from '@taskbridge/protocol';
 import type { Checkpoints } from '../checkpoints/checkpoints.js';
-import { TaskGapError } from '../errors.js';
+import { TaskBridgeClientError, TaskGapError } from '../errors.js';
 import { isTerminalEvent, seqOf, type TaskEvent } from '../task-events.js';
 import type { GapListener } from './task-gap.js';
 import { ReconnectingStream, type ReconnectingStreamOptions } from './reconnecting-stream.js';
@@ -99,6 +99,6 @@ export class TaskObservation {
 /** Throws for what is not a cursor, as the server would. */
 function seqFrom(cursor: string | undefined): number {
   const seq = parseCursor(cursor);
-  if (seq === null) throw new RangeError(`Not an event id: ${JSON.stringify(cursor)}`);
+  if (seq === null) throw new TaskBridgeClientError('INVALID_CURSOR', `Not an event id: ${JSON.stringify(cursor)}`);
   return seq;
 }
