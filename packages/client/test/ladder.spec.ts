@@ -67,6 +67,6 @@ describe('The parser of event streams', () => {
       expect([...parser.push(STREAM.slice(0, at)), ...parser.push(STREAM.slice(at))]).toEqual(MESSAGES);
     }
     const byCharacter = new SseParser();
-    expect([...STREAM].flatMap((character) => byCharacter.push(character))).toEqual(MESSAGES);
+    expect(STREAM.split('').flatMap((character) => byCharacter.push(character))).toEqual(MESSAGES);
   });
 });
