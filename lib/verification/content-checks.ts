@@ -5,6 +5,13 @@ import { RETAINED, type RowCheck } from './row-check.js';
 export function contentChecks(t: TableNames, retainedMs: number): RowCheck[] {
   return [
     {
+      code: 'APPEND_NO_BEHIND',
+      offenders: `
+select t.task_id, format('attempt %s, the task says %s, the log %s', t.attempt, t.append_no, max(e.append_no)) as subject
+from ${t.tasks} t join ${t.events} e on e.task_id = t.task_id and e.attempt = t.attempt
+where t.task_id = any ($1::uuid[]) group by t.task_id, t.attempt, t.append_no having max(e.append_no) > t.append_no`,
+    },
+    {
       code: 'APPEND_NO_REPEATED',
       offenders: `
 select e.task_id, format('attempt %s, number %s', e.attempt, e.append_no) as subject from ${t.events} e

@@ -11,6 +11,8 @@ export const FINDING_CODES = {
   FINISHED_AT_MISMATCH: 'finished_at is not the time of the terminal event.',
   ATTEMPT_AHEAD: 'An event names an attempt that the task has not had yet.',
   ATTEMPT_SUPERSEDED: 'An attempt has logged an event after a later attempt had.',
+  APPEND_NO_BEHIND:
+    'The log knows a higher append number of the running attempt than the task: repeats would be applied.',
   APPEND_NO_REPEATED: 'Two events of one attempt have the same number: an append was applied twice.',
   RECEIPT_WITHOUT_EVENT: 'A receipt has no TASK_ACTION_ACCEPTED event of its action.',
   ACTION_EVENT_WITHOUT_RECEIPT: 'A TASK_ACTION_ACCEPTED event has no receipt.',
@@ -26,7 +28,9 @@ export const FINDING_CODES = {
   DEADLINE_OVERDUE: 'A task goes on long after its deadline.',
   EXPIRY_OVERDUE: 'A suspension is open long after it expired.',
   LEASE_AFTER_END: 'A task that has ended is leased or queued for a run.',
+  LEASED_AND_QUEUED: 'A task is leased and queued for a run at once.',
   LEASE_EXPIRED: 'A task is leased by a process that is gone or has not renewed its leases for too long.',
+  QUEUE_OVERDUE: 'A task has been due for a run for too long.',
   TASK_STRANDED: 'A task waits for an answer, but no question is open and no accepted answer is to be handed off.',
   ATTACHMENT_MISMATCH: 'The stored bytes of an attachment are not as many as it says, or not without gaps.',
   ORPHAN_EVENTS: 'Events belong to a task that does not exist.',

@@ -29,12 +29,23 @@ where ${batch} and t.status < 2 and s.status = 0 and s.expires_at < ${TOO_OLD}`,
 where ${batch} and t.status >= 2 and (t.lease_owner is not null or t.next_run_at is not null)`,
     },
     {
+      code: 'LEASED_AND_QUEUED',
+      offenders: `select t.task_id, format('leased by %s, due %s', t.lease_owner, ${utcText('t.next_run_at')}) as subject
+from ${t.tasks} t where ${batch} and t.status < 2 and t.lease_owner is not null and t.next_run_at is not null`,
+    },
+    {
       code: 'LEASE_EXPIRED',
       limitMs: leaseGraceMs,
       offenders: `
 select t.task_id, format('process %s (%s, pid %s), expired %s', p.process_id, p.host, p.pid, ${utcText('p.expires_at')}) as subject
 from ${t.tasks} t join ${t.processes} p on p.process_id = t.lease_owner
 where ${batch} and t.status < 2 and p.expires_at < ${TOO_OLD}`,
+    },
+    {
+      code: 'QUEUE_OVERDUE',
+      limitMs: pendingOlderThanMs,
+      offenders: `select t.task_id, format('since %s', ${utcText('t.next_run_at')}) as subject from ${t.tasks} t
+where ${batch} and t.status < 2 and t.lease_owner is null and t.next_run_at < ${TOO_OLD}`,
     },
     {
       code: 'TASK_STRANDED',

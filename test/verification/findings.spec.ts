@@ -174,7 +174,7 @@ describe('A verification finds', () => {
       code: 'STARTED_TWICE',
       what: 'a second start',
       task: running,
-      statements: [event(0, { attempt: 'attempt', no: '7' })],
+      statements: [event(0, { attempt: 'attempt' })],
       detail: '2 of them, the first at 1',
     },
     {
@@ -236,6 +236,13 @@ describe('A verification finds', () => {
       task: running,
       statements: [set('attempt = 2'), event(2, { attempt: '2' }), event(2, { attempt: '1' })],
       detail: 'event 4 is of an earlier attempt than one before it',
+    },
+    {
+      code: 'APPEND_NO_BEHIND',
+      what: 'a task that has forgotten an append',
+      task: running,
+      statements: [set('append_no = 1')],
+      detail: 'attempt 1, the task says 1, the log 2',
     },
     {
       code: 'APPEND_NO_REPEATED',
@@ -369,6 +376,20 @@ describe('A verification finds', () => {
       task: ended,
       statements: [set('next_run_at = clock_timestamp()')],
       detail: 'queued',
+    },
+    {
+      code: 'LEASED_AND_QUEUED',
+      what: 'a leased task in the queue',
+      task: leased,
+      statements: [set('next_run_at = clock_timestamp()')],
+      detail: /^leased by .*, due .*Z$/,
+    },
+    {
+      code: 'QUEUE_OVERDUE',
+      what: 'a task that nobody takes from the queue',
+      task: accepted,
+      statements: [set(`next_run_at = ${LONG_AGO}`)],
+      detail: /^since .*Z$/,
     },
     {
       code: 'LEASE_EXPIRED',
