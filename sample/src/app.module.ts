@@ -5,6 +5,7 @@ import { DemoAuth } from './auth/demo-auth.js';
 import { ContactsModule } from './contacts/contacts.module.js';
 import { connectAndMigrate, databaseOptions } from './database/connect-and-migrate.js';
 import { DemoTasksModule } from './demo-tasks/demo-tasks.module.js';
+import { PageController } from './page.controller.js';
 import { WelcomeController } from './welcome.controller.js';
 
 /** An ordinary Nest application that uses the library: its own DataSource, one import, and the handlers. */
@@ -19,7 +20,7 @@ export class AppModule {
         ContactsModule,
         DemoTasksModule,
       ],
-      controllers: [WelcomeController],
+      controllers: [WelcomeController, PageController],
     };
   }
 }

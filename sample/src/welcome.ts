@@ -21,5 +21,6 @@ Import contacts from a CSV file, then answer its question:
   ASKED=$(curl -s ${auth} ${url}/api/v1/tasks/$TASK | ${suspendId})
   curl -s ${auth} -H 'Content-Type: application/json' ${url}/api/v1/tasks/$TASK/actions -d '{"clientActionId":"yes","suspendId":"'$ASKED'","actionType":"import_valid"}'
 The same with a progress bar, in another terminal: npm run demo
+In a browser: ${url}/page
 `;
 }
