@@ -1,3 +1,4 @@
+import type { TaskSuspension } from '@taskbridge/client';
 import type { UsedTask } from '@taskbridge/client/react';
 import { createElement as h, type ReactNode } from 'react';
 
@@ -8,7 +9,7 @@ export function TaskView({ taskId, task }: { taskId: string; task: UsedTask }): 
     h(
       'p',
       { key: suspendId },
-      `${String(uiHints?.['title'] ?? 'Which one?')} `,
+      `${titleOf(uiHints)} `,
       ...allowedActions.map((actionType) =>
         h('button', { key: actionType, onClick: () => void act({ suspendId, actionType }) }, actionType),
       ),
@@ -27,4 +28,9 @@ export function TaskView({ taskId, task }: { taskId: string; task: UsedTask }): 
     failure ? h('p', undefined, failure.message) : null,
     isOpen ? h('button', { onClick: () => void cancel() }, 'cancel') : null,
   );
+}
+
+function titleOf(uiHints: TaskSuspension['uiHints']): string {
+  const title = uiHints?.['title'];
+  return typeof title === 'string' ? title : 'Which one?';
 }
