@@ -44,6 +44,7 @@ export default {
     '^@taskbridge/protocol$': '<rootDir>/packages/protocol/src/index.ts',
     '^@taskbridge/client$': '<rootDir>/packages/client/src/index.ts',
     '^@taskbridge/client/(.*)$': '<rootDir>/packages/client/src/$1/index.ts',
+    '^@taskbridge/local-store$': '<rootDir>/packages/local-store/src/index.ts',
     '^(\\.{1,2}/.*)\\.js$': '$1',
   },
   globalSetup: '<rootDir>/test/global-setup.mjs',

@@ -13,6 +13,7 @@ const aliases = new Map([
   ['@taskbridge/protocol', 'packages/protocol/src/index.ts'],
   ['@taskbridge/client', 'packages/client/src/index.ts'],
   ['@taskbridge/client/node', 'packages/client/src/node/index.ts'],
+  ['@taskbridge/local-store', 'packages/local-store/src/index.ts'],
   ['@taskbridge/nestjs', 'lib/index.ts'],
 ]);
 

@@ -1,0 +1,293 @@
+import { createHash } from 'node:crypto';
+import { checkAttempt, checkExitCode, checkName, checkSequence, cutBytes, payloadBytes } from './arguments.js';
+import { ChunkTooLargeError, FinalConflictError, SequenceConflictError, StoreDiskFullError } from './errors.js';
+import type { ReceiptStore, RecoveryStore, ResultOutbox } from './interfaces.js';
+import { messageId, parseMessageId } from './message-id.js';
+import { OutboxMessages } from './outbox-messages.js';
+import type {
+  AppendedChunk,
+  FinalResult,
+  OutboxMessage,
+  OutputChunk,
+  ReceivedTask,
+  RecordedFinal,
+  StoreSnapshot,
+  TaskAttempt,
+  TaskState,
+} from './records.js';
+import type { StoreSettings } from './settings.js';
+import { Spool } from './spool.js';
+import type { Durability, StoreDatabase } from './store-database.js';
+import { TaskExecutions, type StoredExecution } from './task-executions.js';
+import { TelemetryHooks, type LocalStoreTelemetry, type RotatedChunks } from './telemetry.js';
+
+/** Rotated out at least, when a full disk leaves a final no room: SQLite frees whole pages. */
+const MIN_FREED_BYTES = 64 * 1024;
+
+/** The store of one file, made by `openLocalTaskStore`. One process at a time has it open. */
+export class LocalTaskStore implements ReceiptStore, ResultOutbox, RecoveryStore {
+  private readonly executions: TaskExecutions;
+  private readonly messages: OutboxMessages;
+  private readonly spool: Spool;
+  private readonly telemetry: TelemetryHooks;
+
+  constructor(
+    private readonly database: StoreDatabase,
+    private readonly settings: StoreSettings,
+    telemetry: LocalStoreTelemetry,
+    /** Where the opening moved a damaged file to; null when the file was sound. */
+    readonly setAsidePath: string | null,
+  ) {
+    this.executions = new TaskExecutions(database);
+    this.messages = new OutboxMessages(database);
+    this.spool = new Spool(database, this.executions, this.messages, settings);
+    this.telemetry = new TelemetryHooks(telemetry, () => this.spool.status());
+    // The cap may have been lowered since the last run.
+    this.change('process-crash', (rotated) => rotated.push(...this.spool.rotateToCap()));
+  }
+
+  recordReceived(task: TaskAttempt): ReceivedTask {
+    checkAttempt(task);
+    const { taskId, executionAttemptId } = task;
+    return this.change('power-loss', () => {
+      const known = this.executions.find(taskId, executionAttemptId);
+      if (known !== undefined) return { ...known.state, duplicate: true };
+      this.spool.requireReserveForOneMore();
+      this.executions.forgetSettledBefore(Date.now() - this.settings.finishedTaskRetentionMs);
+      this.executions.receive(task, Date.now());
+      return { ...this.executions.require(task, 'received').state, duplicate: false };
+    });
+  }
+
+  recordStarted(taskId: string, executionAttemptId: string): TaskState {
+    const task = { taskId, executionAttemptId };
+    checkAttempt(task);
+    return this.change('power-loss', () => {
+      this.executions.start(this.executions.require(task, 'received').id, Date.now());
+      return this.executions.require(task, 'running').state;
+    });
+  }
+
+  discardReceived(taskId: string, executionAttemptId: string): boolean {
+    const task = { taskId, executionAttemptId };
+    checkAttempt(task);
+    return this.change('power-loss', () => {
+      if (this.executions.find(taskId, executionAttemptId) === undefined) return false;
+      this.executions.discard(this.executions.require(task, 'received').id);
+      return true;
+    });
+  }
+
+  taskState(taskId: string, executionAttemptId: string): TaskState | undefined {
+    checkAttempt({ taskId, executionAttemptId });
+    return this.database.read(() => this.executions.find(taskId, executionAttemptId)?.state);
+  }
+
+  appendOutputChunk(chunk: OutputChunk): AppendedChunk {
+    checkAttempt(chunk);
+    checkName('stream', chunk.stream);
+    if (chunk.sequence !== undefined) checkSequence(chunk.sequence);
+    const payload = this.chunkPayload(chunk);
+    return this.change(this.settings.chunkDurability, (rotated) => {
+      const execution = this.executions.require(chunk, 'running');
+      const last = this.spool.lastSequence(execution, chunk.stream);
+      const sequence = chunk.sequence ?? last + 1;
+      const result = { messageId: chunkId(chunk, sequence), sequence, duplicate: sequence <= last };
+      if (result.duplicate) {
+        this.refuseOtherBytes(execution, chunk.stream, sequence, payload);
+        return result;
+      }
+      if (sequence > last + 1) throw sequenceGap(chunk.stream, sequence, last + 1);
+      this.messages.storeChunk(execution.id, chunk.stream, sequence, payload);
+      rotated.push(...this.spool.rotateToCap());
+      return result;
+    });
+  }
+
+  recordFinal(result: FinalResult): RecordedFinal {
+    checkAttempt(result);
+    checkName('status', result.status);
+    checkExitCode(result.exitCode ?? null);
+    const payload = payloadBytes(result.payload ?? '');
+    const stored = cutBytes(payload, this.settings.terminalReserveBytes);
+    const digest = finalDigest(result, payload);
+    return this.makingRoom(stored.byteLength, () =>
+      this.change('power-loss', (rotated) => {
+        const ended = this.executions.find(result.taskId, result.executionAttemptId);
+        if (ended?.state.status === 'final') return sameFinal(ended, digest);
+        const { id } = this.executions.require(result, 'received', 'running');
+        const payloadTruncated = stored.byteLength < payload.byteLength;
+        const end = {
+          status: 'final' as const,
+          finalStatus: result.status,
+          exitCode: result.exitCode ?? null,
+          outputTruncated: result.outputTruncated === true || payloadTruncated,
+          errorTruncated: result.errorTruncated === true,
+          payloadTruncated,
+          digest,
+        };
+        this.executions.end(id, end, Date.now());
+        this.messages.storeFinal(id, stored);
+        rotated.push(...this.spool.rotateToCap());
+        return { messageId: finalId(result), duplicate: false, payloadTruncated };
+      }),
+    );
+  }
+
+  unackedMessages(): Iterable<OutboxMessage> {
+    return { [Symbol.iterator]: () => this.allMessages() };
+  }
+
+  unackedMessagesFrom(
+    taskId: string,
+    executionAttemptId: string,
+    stream: string,
+    sequence: number,
+  ): Iterable<OutboxMessage> {
+    checkAttempt({ taskId, executionAttemptId });
+    checkName('stream', stream);
+    checkSequence(sequence);
+    return { [Symbol.iterator]: () => this.streamMessages({ taskId, executionAttemptId }, stream, sequence) };
+  }
+
+  ackMessage(id: string): boolean {
+    const place = parseMessageId(id);
+    if (place === undefined) return this.database.read(() => false);
+    return this.change('process-crash', () => {
+      const execution = this.executions.find(place.taskId, place.executionAttemptId);
+      const message = execution && this.messages.find(execution.id, place);
+      if (message === undefined || message.lastSequence !== place.lastSequence) return false;
+      if (place.kind === 'output') this.spool.removeChunk(message);
+      else this.messages.remove(message.messageNo);
+      this.executions.settle(message.executionId, Date.now());
+      return true;
+    });
+  }
+
+  snapshot(): StoreSnapshot {
+    return this.database.read(() => ({
+      running: this.executions.inStatus('running').map(({ state }) => state),
+      received: this.executions.inStatus('received').map(({ state }) => state),
+      unackedFinals: this.messages.finals(),
+      outputRanges: this.messages.ranges(),
+      truncations: this.messages.truncations(),
+      spool: this.spool.status(),
+    }));
+  }
+
+  markInterruptedRunningTasks(): TaskState[] {
+    return this.makingRoom(0, () =>
+      this.change('power-loss', () => {
+        const running = this.executions.inStatus('running');
+        for (const { id, state } of running) this.interrupt(id, state);
+        return running.map(({ id }) => this.executions.get(id).state);
+      }),
+    );
+  }
+
+  close(): void {
+    this.database.close();
+  }
+
+  private interrupt(id: number, { errorTruncated, outputTruncated }: TaskState): void {
+    const end = { status: 'interrupted' as const, finalStatus: 'interrupted', exitCode: null, digest: null };
+    this.executions.end(id, { ...end, outputTruncated, errorTruncated, payloadTruncated: false }, Date.now());
+    this.messages.storeFinal(id, new Uint8Array());
+  }
+
+  private *allMessages(): Iterator<OutboxMessage> {
+    for (let place = 0; ;) {
+      const from = place;
+      const next = this.database.read(() => this.messages.next(from));
+      if (next === undefined) return;
+      yield next.message;
+      place = next.messageNo;
+    }
+  }
+
+  private *streamMessages(task: TaskAttempt, stream: string, sequence: number): Iterator<OutboxMessage> {
+    const read = (query: (executionId: number) => OutboxMessage | undefined): OutboxMessage | undefined =>
+      this.database.read(() => {
+        const execution = this.executions.find(task.taskId, task.executionAttemptId);
+        return execution && query(execution.id);
+      });
+    const marker = read((id) => this.messages.markerReaching(id, stream, sequence));
+    if (marker !== undefined) yield marker;
+    for (let from = sequence; ;) {
+      const wanted = from;
+      const message = read((id) => this.messages.nextChunk(id, stream, wanted));
+      if (message?.type !== 'output') return;
+      yield message;
+      from = message.sequence + 1;
+    }
+  }
+
+  private chunkPayload(chunk: OutputChunk): Uint8Array {
+    const payload = payloadBytes(chunk.payload);
+    const { spoolCapBytes } = this.settings;
+    if (payload.byteLength <= spoolCapBytes) return payload;
+    throw new ChunkTooLargeError(
+      `A chunk of ${payload.byteLength} bytes is larger than the spool of ${spoolCapBytes} bytes; split the output`,
+    );
+  }
+
+  private refuseOtherBytes({ id }: StoredExecution, stream: string, sequence: number, payload: Uint8Array): void {
+    const pending = this.messages.find(id, { kind: 'output', stream, sequence, lastSequence: sequence });
+    if (pending === undefined) return; // Delivered or dropped: there is nothing left to compare with.
+    if (Buffer.compare(this.messages.payload(pending.messageNo), payload) === 0) return;
+    const message = `Chunk ${sequence} of ${stream} is stored with other bytes`;
+    throw new SequenceConflictError(sequence, this.spool.lastSequence(this.executions.get(id), stream) + 1, message);
+  }
+
+  private change<T>(durability: Durability, change: (rotated: RotatedChunks[]) => T): T {
+    const rotated: RotatedChunks[] = [];
+    const result = this.database.write(durability, () => change(rotated));
+    this.telemetry.tell(rotated);
+    return result;
+  }
+
+  /** Finals are never lost to a full disk as long as there is output to give up for them. */
+  private makingRoom<T>(bytes: number, attempt: () => T): T {
+    for (;;) {
+      try {
+        return attempt();
+      } catch (error) {
+        if (!(error instanceof StoreDiskFullError) || !this.freed(Math.max(bytes, MIN_FREED_BYTES))) throw error;
+      }
+    }
+  }
+
+  private freed(bytes: number): boolean {
+    this.database.checkpoint();
+    return this.change('process-crash', (rotated) => rotated.push(...this.spool.rotateBytes(bytes)) > 0);
+  }
+}
+
+function chunkId({ taskId, executionAttemptId, stream }: OutputChunk, sequence: number): string {
+  return messageId({ taskId, executionAttemptId, kind: 'output', stream, sequence, lastSequence: sequence });
+}
+
+function finalId({ taskId, executionAttemptId }: TaskAttempt): string {
+  return messageId({ taskId, executionAttemptId, kind: 'final', stream: '', sequence: 0, lastSequence: 0 });
+}
+
+function sequenceGap(stream: string, sequence: number, expected: number): SequenceConflictError {
+  const message = `Chunk ${sequence} of ${stream} leaves a hole; its next chunk is ${expected}`;
+  return new SequenceConflictError(sequence, expected, message);
+}
+
+function finalDigest(result: FinalResult, payload: Uint8Array): Uint8Array {
+  const { status, exitCode = null, outputTruncated = false, errorTruncated = false } = result;
+  const head = JSON.stringify([status, exitCode, outputTruncated, errorTruncated]);
+  return createHash('sha256').update(head).update(payload).digest();
+}
+
+function sameFinal(
+  { state, finalDigest: first, payloadTruncated }: StoredExecution,
+  digest: Uint8Array,
+): RecordedFinal {
+  if (first === null || Buffer.compare(first, digest) !== 0) {
+    throw new FinalConflictError(state.taskId, state.executionAttemptId);
+  }
+  return { messageId: finalId(state), duplicate: true, payloadTruncated };
+}

@@ -1,0 +1,147 @@
+import path from 'node:path';
+import { InvalidSettingError } from './errors.js';
+import type { LocalStoreTelemetry } from './telemetry.js';
+
+export interface LocalTaskStoreOptions {
+  /** The file. Missing folders are created with mode 0700, the file with mode 0600. */
+  path: string;
+  /**
+   * Payload bytes that unacknowledged messages may take. Over it, the oldest chunks are rotated out. The file itself
+   * grows to about one and a half of it and is not shrunk.
+   * @default 67108864 (64 MiB)
+   */
+  spoolCapBytes?: number;
+  /**
+   * Payload bytes set aside for the final of each open task: the largest final, and with the cap the largest number of
+   * open tasks (64 by default).
+   * @default 1048576 (1 MiB)
+   */
+  terminalReserveBytes?: number;
+  /**
+   * Unacknowledged chunks, over which the oldest are rotated out: keeps tiny chunks from filling the disk, as the cap
+   * counts payloads only. At least 1.
+   * @default one for every 512 bytes of the cap, at least 1024
+   */
+  maxPendingChunks?: number;
+  /** The file never becomes larger; StoreDiskFullError instead. @default no limit besides the cap */
+  maxFileBytes?: number;
+  /**
+   * What a stored chunk survives when `appendOutputChunk` returns: the end of the process, or also a loss of power, at
+   * the price of an fsync for each chunk. Receipts, starts and finals always survive both, and take all chunks before
+   * them along.
+   * @default 'process-crash'
+   */
+  chunkDurability?: 'process-crash' | 'power-loss';
+  /** How long an open waits, blocking, for another process to let go of the file. @default 1000 */
+  busyTimeoutMs?: number;
+  /**
+   * How long an ended task is remembered after its last acknowledgement, so that a late duplicate of it is known.
+   * @default 604800000 (7 days)
+   */
+  finishedTaskRetentionMs?: number;
+  /**
+   * What to do about a damaged file: throw StoreCorruptError and leave it, or rename it to `<path>.corrupt-<time>` and
+   * start an empty one. Its tasks are then unknown here.
+   * @default 'fail'
+   */
+  onCorrupt?: 'fail' | 'set-aside';
+  /** @default nobody is told */
+  telemetry?: LocalStoreTelemetry;
+}
+
+/** Every option resolved. */
+export interface StoreSettings extends Required<Omit<LocalTaskStoreOptions, 'maxFileBytes' | 'telemetry'>> {
+  maxFileBytes: number | null;
+}
+
+type Environment = Record<string, string | undefined>;
+
+const DEFAULT_SPOOL_CAP_BYTES = 64 * 1024 * 1024;
+const DEFAULT_TERMINAL_RESERVE_BYTES = 1024 * 1024;
+const CAP_BYTES_PER_CHUNK = 512;
+const MIN_DEFAULT_PENDING_CHUNKS = 1024;
+const DAY_MS = 86_400_000;
+const FILE_NAME = 'task_store.db';
+
+/** Checks every option. @throws InvalidSettingError */
+export function resolveSettings(options: LocalTaskStoreOptions): StoreSettings {
+  const { spoolCapBytes = DEFAULT_SPOOL_CAP_BYTES, terminalReserveBytes = DEFAULT_TERMINAL_RESERVE_BYTES } = options;
+  const pendingChunks = Math.max(MIN_DEFAULT_PENDING_CHUNKS, Math.floor(spoolCapBytes / CAP_BYTES_PER_CHUNK));
+  const settings: StoreSettings = {
+    path: path.resolve(options.path),
+    spoolCapBytes: wholeNumber('spoolCapBytes', spoolCapBytes, 1),
+    terminalReserveBytes: wholeNumber('terminalReserveBytes', terminalReserveBytes, 1),
+    maxPendingChunks: wholeNumber('maxPendingChunks', options.maxPendingChunks ?? pendingChunks, 1),
+    maxFileBytes: options.maxFileBytes === undefined ? null : wholeNumber('maxFileBytes', options.maxFileBytes, 1),
+    chunkDurability: oneOf('chunkDurability', options.chunkDurability, ['process-crash', 'power-loss']),
+    busyTimeoutMs: wholeNumber('busyTimeoutMs', options.busyTimeoutMs ?? 1000, 0),
+    finishedTaskRetentionMs: wholeNumber('finishedTaskRetentionMs', options.finishedTaskRetentionMs ?? 7 * DAY_MS, 0),
+    onCorrupt: oneOf('onCorrupt', options.onCorrupt, ['fail', 'set-aside']),
+  };
+  if (options.path === '') throw new InvalidSettingError('path must not be empty');
+  refuseReserveAboveCap(terminalReserveBytes, spoolCapBytes);
+  return settings;
+}
+
+/** The environment's settings as options for `openLocalTaskStore`. @throws InvalidSettingError */
+export function localTaskStoreOptions(env: Environment = process.env): LocalTaskStoreOptions {
+  const spoolCapBytes = localTaskStoreSpoolCapBytes(env);
+  const terminalReserveBytes = localTaskStoreTerminalReserveBytes(env);
+  refuseReserveAboveCap(terminalReserveBytes, spoolCapBytes);
+  return { path: localTaskStorePath(env), spoolCapBytes, terminalReserveBytes };
+}
+
+/**
+ * `TASKBRIDGE_LOCAL_STORE_PATH`, else `task_store.db` in the folder `TASKBRIDGE_STATE_PATH`. An empty variable counts as
+ * not set.
+ *
+ * @throws InvalidSettingError when neither is set.
+ */
+export function localTaskStorePath(env: Environment = process.env): string {
+  const file = read(env, 'LOCAL_STORE_PATH');
+  if (file !== undefined) return file.value;
+  const folder = read(env, 'STATE_PATH');
+  if (folder !== undefined) return path.join(folder.value, FILE_NAME);
+  throw new InvalidSettingError('Set TASKBRIDGE_STATE_PATH, or TASKBRIDGE_LOCAL_STORE_PATH, to keep tasks somewhere');
+}
+
+/** `TASKBRIDGE_LOCAL_STORE_SPOOL_CAP_BYTES`; 64 MiB when not set. @throws InvalidSettingError */
+export function localTaskStoreSpoolCapBytes(env: Environment = process.env): number {
+  return readBytes(env, 'LOCAL_STORE_SPOOL_CAP_BYTES', DEFAULT_SPOOL_CAP_BYTES);
+}
+
+/** `TASKBRIDGE_LOCAL_STORE_TERMINAL_RESERVE_BYTES`; 1 MiB when not set. @throws InvalidSettingError */
+export function localTaskStoreTerminalReserveBytes(env: Environment = process.env): number {
+  return readBytes(env, 'LOCAL_STORE_TERMINAL_RESERVE_BYTES', DEFAULT_TERMINAL_RESERVE_BYTES);
+}
+
+/** The `HOSTLINK_*` name of the same setting is read where ours is not set. */
+function read(env: Environment, setting: string): { name: string; value: string } | undefined {
+  for (const name of [`TASKBRIDGE_${setting}`, `HOSTLINK_${setting}`]) {
+    const value = env[name]?.trim();
+    if (value !== undefined && value !== '') return { name, value };
+  }
+  return undefined;
+}
+
+function readBytes(env: Environment, setting: string, fallback: number): number {
+  const found = read(env, setting);
+  if (found === undefined) return fallback;
+  return wholeNumber(found.name, /^\d+$/.test(found.value) ? Number(found.value) : found.value, 1);
+}
+
+function wholeNumber(name: string, value: unknown, min: number): number {
+  if (typeof value === 'number' && Number.isSafeInteger(value) && value >= min) return value;
+  throw new InvalidSettingError(`${name} must be a whole number, at least ${min}; it is ${JSON.stringify(value)}`);
+}
+
+function oneOf<T extends string>(name: string, value: T | undefined, allowed: readonly [T, ...T[]]): T {
+  if (value === undefined) return allowed[0];
+  if (allowed.includes(value)) return value;
+  throw new InvalidSettingError(`${name} must be one of ${allowed.join(', ')}; it is ${JSON.stringify(value)}`);
+}
+
+function refuseReserveAboveCap(reserve: number, cap: number): void {
+  if (reserve <= cap) return;
+  throw new InvalidSettingError(`The terminal reserve (${reserve} bytes) is above the spool cap (${cap} bytes)`);
+}

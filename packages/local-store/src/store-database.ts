@@ -1,0 +1,74 @@
+import { StoreClosedError } from './errors.js';
+import { tellingFailures } from './store-failures.js';
+import type { StoreFile } from './store-file.js';
+import type { SqliteStatement } from './sqlite/sqlite-database.js';
+
+/** What a committed change survives. */
+export type Durability = 'process-crash' | 'power-loss';
+
+/** Transactions on the open file, and the statements that run in them. */
+export class StoreDatabase {
+  private isOpen = true;
+  private durability: Durability = 'power-loss';
+
+  constructor(
+    private readonly file: StoreFile,
+    readonly path: string,
+  ) {}
+
+  prepare(sql: string): SqliteStatement {
+    return this.file.database.prepare(sql);
+  }
+
+  /** All or nothing of what `change` does. On disk when this returns for `power-loss`, else with the operating system. */
+  write<T>(durability: Durability, change: () => T): T {
+    return this.read(() => {
+      this.switchTo(durability);
+      const { database } = this.file;
+      database.exec('begin immediate');
+      try {
+        const result = change();
+        database.exec('commit');
+        return result;
+      } catch (error) {
+        this.rollBack();
+        throw error;
+      }
+    });
+  }
+
+  read<T>(query: () => T): T {
+    if (!this.isOpen) throw new StoreClosedError(this.path);
+    return tellingFailures(this.path, query);
+  }
+
+  /** Moves what it can from the write-ahead log into the file, so that the log's room is used again. */
+  checkpoint(): void {
+    this.read(() => this.file.database.exec('pragma wal_checkpoint(passive)'));
+  }
+
+  close(): void {
+    if (!this.isOpen) return;
+    this.isOpen = false;
+    try {
+      tellingFailures(this.path, () => this.file.database.close());
+    } finally {
+      this.file.lock.close();
+    }
+  }
+
+  private switchTo(durability: Durability): void {
+    if (this.durability === durability) return;
+    // In a write-ahead log, `normal` leaves out the fsync of a commit and nothing else.
+    this.file.database.exec(`pragma synchronous = ${durability === 'power-loss' ? 'full' : 'normal'}`);
+    this.durability = durability;
+  }
+
+  private rollBack(): void {
+    try {
+      this.file.database.exec('rollback');
+    } catch {
+      // SQLite has rolled back by itself, as it does on a full disk; the failure that led here is thrown.
+    }
+  }
+}

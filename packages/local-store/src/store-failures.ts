@@ -1,0 +1,30 @@
+import { StoreCorruptError, StoreDiskFullError, StoreLockedError, StoreUnavailableError } from './errors.js';
+import { SQLITE, SqliteFailure } from './sqlite/sqlite-database.js';
+
+/** Runs it; what SQLite refuses is thrown in the store's own words. */
+export function tellingFailures<T>(path: string, call: () => T): T {
+  try {
+    return call();
+  } catch (error) {
+    throw storeFailure(path, error);
+  }
+}
+
+function storeFailure(path: string, error: unknown): unknown {
+  if (!(error instanceof SqliteFailure)) return error;
+  switch (error.resultCode) {
+    case SQLITE.busy:
+      return new StoreLockedError(path, error);
+    case SQLITE.full:
+      return new StoreDiskFullError(path, error);
+    case SQLITE.corrupt:
+    case SQLITE.notADatabase:
+      return new StoreCorruptError(path, error.message, error);
+    case SQLITE.readOnly:
+    case SQLITE.ioError:
+    case SQLITE.cannotOpen:
+      return new StoreUnavailableError(path, error);
+    default:
+      return error;
+  }
+}

@@ -1,0 +1,41 @@
+import type { SpoolStatus, TaskAttempt } from './records.js';
+
+/** Chunks of one stream that were rotated out together. */
+export interface RotatedChunks extends TaskAttempt {
+  stream: string;
+  chunks: number;
+  bytes: number;
+}
+
+/**
+ * Called in the same process, after the change is in the file. The numbers are those kept in the file: reading them is
+ * one row, whatever the backlog. What a callback throws becomes a process warning and stops nothing.
+ */
+export interface LocalStoreTelemetry {
+  /** After every change of what is pending, open or rotated, and once at the opening. */
+  spoolChanged?(spool: SpoolStatus): void;
+  /** Once for each stream that lost chunks, oldest first. */
+  chunksRotated?(rotated: RotatedChunks): void;
+}
+
+/** Calls the hooks and survives them. */
+export class TelemetryHooks {
+  constructor(
+    private readonly hooks: LocalStoreTelemetry,
+    private readonly status: () => SpoolStatus,
+  ) {}
+
+  tell(rotations: readonly RotatedChunks[]): void {
+    const { hooks } = this;
+    if (hooks.spoolChanged !== undefined) survive(() => hooks.spoolChanged?.(this.status()));
+    for (const rotated of rotations) survive(() => hooks.chunksRotated?.(rotated));
+  }
+}
+
+function survive(callback: () => void): void {
+  try {
+    callback();
+  } catch (error) {
+    process.emitWarning(`A telemetry callback of the local task store threw: ${String(error)}`);
+  }
+}
