@@ -1,0 +1,216 @@
+import { jest } from '@jest/globals';
+import type { LocalTaskStore, RotatedChunks, SpoolStatus } from '@taskbridge/local-store';
+import { StoreFolder, pendingIds, start, task, text, thrownBy } from './support/stores.js';
+
+describe('the spool', () => {
+  let folder: StoreFolder;
+
+  beforeEach(() => {
+    folder = new StoreFolder();
+  });
+
+  afterEach(() => folder.remove());
+
+  const append = (store: LocalTaskStore, taskId: string, payload: string, stream = 'stdout') =>
+    store.appendOutputChunk({ ...task(taskId), stream, payload });
+
+  it('rotates the oldest chunks of all tasks out and leaves one marker for each stream', () => {
+    const store = folder.open({ spoolCapBytes: 20, terminalReserveBytes: 4 });
+    start(store, task('a'));
+    start(store, task('b'));
+    for (const [taskId, payload] of [
+      ['a', '11111'],
+      ['b', '22222'],
+      ['a', '33333'],
+      ['a', '44444'],
+    ] as const) {
+      append(store, taskId, payload);
+    }
+    expect(store.snapshot().truncations).toEqual([]);
+    append(store, 'b', '5555566666');
+    expect(pendingIds(store)).toEqual([
+      'a/attempt-1/stdout/1-1',
+      'b/attempt-1/stdout/1-1',
+      'a/attempt-1/stdout/2',
+      'a/attempt-1/stdout/3',
+      'b/attempt-1/stdout/2',
+    ]);
+    append(store, 'b', '7');
+    const [marker] = store.unackedMessages();
+    expect(marker).toMatchObject({
+      type: 'truncation',
+      messageId: 'a/attempt-1/stdout/1-2',
+      sequence: 1,
+      lastSequence: 2,
+      droppedChunks: 2,
+      droppedBytes: 10,
+      byteCount: 0,
+    });
+    expect(store.snapshot().spool).toMatchObject({ usedBytes: 16, rotatedChunks: 3, rotatedBytes: 15 });
+    expect(store.taskState('a', 'attempt-1')).toMatchObject({ status: 'running', outputTruncated: true });
+  });
+
+  it('never reports a rotated chunk as delivered, also when its acknowledgement comes late', () => {
+    const store = folder.open({ spoolCapBytes: 10, terminalReserveBytes: 1 });
+    start(store, task('a'));
+    append(store, 'a', '11111');
+    append(store, 'a', '22222');
+    append(store, 'a', '33333');
+    expect(store.ackMessage('a/attempt-1/stdout/1')).toBe(false);
+    expect(store.appendOutputChunk({ ...task('a'), stream: 'stdout', sequence: 1, payload: '11111' }).duplicate).toBe(
+      true,
+    );
+    append(store, 'a', '44444');
+    expect(store.ackMessage('a/attempt-1/stdout/1-1')).toBe(false);
+    expect(store.snapshot().truncations).toMatchObject([{ lastSequence: 2, droppedChunks: 2 }]);
+    expect(store.ackMessage('a/attempt-1/stdout/1-2')).toBe(true);
+    append(store, 'a', '55555');
+    expect(pendingIds(store)).toEqual(['a/attempt-1/stdout/3-3', 'a/attempt-1/stdout/4', 'a/attempt-1/stdout/5']);
+  });
+
+  it('puts the marker before what follows it in a resend', () => {
+    const store = folder.open({ spoolCapBytes: 10, terminalReserveBytes: 1 });
+    start(store, task('a'));
+    for (let n = 0; n < 5; n += 1) append(store, 'a', '12345');
+    const from = (sequence: number) =>
+      [...store.unackedMessagesFrom('a', 'attempt-1', 'stdout', sequence)].map(({ messageId }) => messageId);
+    expect(from(3)).toEqual(['a/attempt-1/stdout/1-3', 'a/attempt-1/stdout/4', 'a/attempt-1/stdout/5']);
+    expect(from(4)).toEqual(['a/attempt-1/stdout/4', 'a/attempt-1/stdout/5']);
+  });
+
+  it('counts bytes, not characters', () => {
+    const store = folder.open({ spoolCapBytes: 9, terminalReserveBytes: 1 });
+    start(store, task('a'));
+    append(store, 'a', '€€');
+    expect(store.snapshot().spool.usedBytes).toBe(6);
+    append(store, 'a', '€€');
+    expect(store.snapshot().spool).toMatchObject({ usedBytes: 6, rotatedChunks: 1, rotatedBytes: 6 });
+  });
+
+  it('rotates chunks out for a final, and changes no state of theirs but the flag', () => {
+    const store = folder.open({ spoolCapBytes: 20, terminalReserveBytes: 10 });
+    start(store, task('done'));
+    append(store, 'done', 'x'.repeat(15));
+    store.recordFinal({ ...task('done'), status: 'completed', payload: '12345' });
+    store.recordReceived(task('other'));
+    store.recordFinal({ ...task('other'), status: 'failed', payload: '1234567890' });
+    expect(store.snapshot().spool).toMatchObject({ usedBytes: 15, finalBytes: 15, pendingFinals: 2, rotatedChunks: 1 });
+    expect(store.taskState('done', 'attempt-1')).toMatchObject({ status: 'final', outputTruncated: true });
+    expect([...store.unackedMessages()].find(({ messageId }) => messageId === 'done/attempt-1/final')).toMatchObject({
+      outputTruncated: true,
+      payloadTruncated: false,
+    });
+  });
+
+  it('cuts a final larger than the reserve at a character, and says so', () => {
+    const store = folder.open({ spoolCapBytes: 100, terminalReserveBytes: 8 });
+    const cut = (taskId: string, payload: string | Uint8Array): Uint8Array => {
+      store.recordReceived(task(taskId));
+      const result = { ...task(taskId), status: 'completed', payload };
+      expect(store.recordFinal(result).payloadTruncated).toBe(true);
+      expect(store.recordFinal(result)).toMatchObject({ duplicate: true, payloadTruncated: true });
+      const final = [...store.unackedMessages()].find((message) => message.taskId === taskId);
+      expect(final).toMatchObject({ type: 'final', payloadTruncated: true, outputTruncated: true });
+      return final?.payload ?? new Uint8Array();
+    };
+    expect(text({ payload: cut('two', 'äöüßä') })).toBe('äöüß');
+    expect(text({ payload: cut('three', 'a€€€') })).toBe('a€€');
+    expect(text({ payload: cut('four', '12345😀') })).toBe('12345');
+    expect([...cut('binary', Buffer.alloc(12, 0x80))]).toEqual([...Buffer.alloc(8, 0x80)]);
+  });
+
+  it('refuses a task whose final might not fit: one reserve for each open task, and all stored finals', () => {
+    const store = folder.open({ spoolCapBytes: 40, terminalReserveBytes: 10 });
+    for (const taskId of ['a', 'b', 'c', 'd']) start(store, task(taskId));
+    expect(thrownBy(() => store.recordReceived(task('e')))).toMatchObject({
+      code: 'TERMINAL_RESERVE_UNAVAILABLE',
+      message:
+        'The spool of 40 bytes holds 0 bytes of finals and the reserves of 4 open tasks; one more reserve of 10 bytes does not fit',
+    });
+    expect(store.recordReceived(task('a'))).toMatchObject({ duplicate: true });
+    expect(store.taskState('e', 'attempt-1')).toBeUndefined();
+    // Chunks may use what is set aside until a final needs it.
+    append(store, 'a', 'x'.repeat(40));
+    expect(store.snapshot().spool.usedBytes).toBe(40);
+    for (const taskId of ['a', 'b', 'c', 'd']) {
+      store.recordFinal({ ...task(taskId), status: 'completed', payload: 'y'.repeat(10) });
+    }
+    expect(store.snapshot().spool).toMatchObject({ usedBytes: 40, finalBytes: 40, openTasks: 0 });
+    expect(thrownBy(() => store.recordReceived(task('e'))).code).toBe('TERMINAL_RESERVE_UNAVAILABLE');
+    store.ackMessage('b/attempt-1/final');
+    expect(store.recordReceived(task('e')).status).toBe('received');
+  });
+
+  it('drops a chunk that the stored finals leave no room for, and refuses one larger than the cap', () => {
+    const store = folder.open({ spoolCapBytes: 20, terminalReserveBytes: 10 });
+    start(store, task('a'));
+    store.recordReceived(task('b'));
+    store.recordFinal({ ...task('b'), status: 'completed', payload: '1234567890' });
+    append(store, 'a', 'small');
+    append(store, 'a', 'x'.repeat(15));
+    expect(pendingIds(store)).toEqual(['b/attempt-1/final', 'a/attempt-1/stdout/1-2']);
+    expect(append(store, 'a', 'next').sequence).toBe(3);
+    expect(thrownBy(() => append(store, 'a', 'x'.repeat(21))).code).toBe('CHUNK_TOO_LARGE');
+  });
+
+  it('bounds the number of chunks, so that empty ones do not fill the disk', () => {
+    const store = folder.open({ maxPendingChunks: 3 });
+    start(store, task('a'));
+    for (let n = 0; n < 10; n += 1) append(store, 'a', '');
+    expect(store.snapshot().outputRanges).toMatchObject([{ firstSequence: 8, lastSequence: 10, chunks: 3 }]);
+    expect(store.snapshot().truncations).toMatchObject([
+      { sequence: 1, lastSequence: 7, droppedChunks: 7, droppedBytes: 0 },
+    ]);
+  });
+
+  it('comes back within a cap that was lowered, and never gives up finals for it', () => {
+    const wide = folder.open({ spoolCapBytes: 100, terminalReserveBytes: 30 });
+    start(wide, task('a'));
+    start(wide, task('b'));
+    wide.recordFinal({ ...task('b'), status: 'completed', payload: 'y'.repeat(30) });
+    for (let n = 0; n < 7; n += 1) append(wide, 'a', '1234567890');
+    wide.close();
+    const narrow = folder.open({ spoolCapBytes: 40, terminalReserveBytes: 30 });
+    expect(narrow.snapshot().spool).toMatchObject({ usedBytes: 40, finalBytes: 30, rotatedChunks: 6 });
+    narrow.recordFinal({ ...task('a'), status: 'completed', payload: 'z'.repeat(30) });
+    expect(narrow.snapshot().spool).toMatchObject({ finalBytes: 60, chunkBytes: 0, pendingFinals: 2 });
+  });
+
+  it('tells its numbers after each change, and which streams lost chunks', () => {
+    const told: SpoolStatus[] = [];
+    const rotations: RotatedChunks[] = [];
+    const store = folder.open({
+      spoolCapBytes: 10,
+      terminalReserveBytes: 2,
+      telemetry: { spoolChanged: (spool) => told.push(spool), chunksRotated: (rotated) => rotations.push(rotated) },
+    });
+    expect(told).toEqual([store.snapshot().spool]);
+    start(store, task('a'));
+    append(store, 'a', '1234');
+    append(store, 'a', '567', 'stderr');
+    expect(told.at(-1)).toMatchObject({ pendingMessages: 2, usedBytes: 7, pendingFinals: 0, rotatedChunks: 0 });
+    append(store, 'a', '1234567890');
+    expect(told.at(-1)).toEqual(store.snapshot().spool);
+    expect(told.at(-1)).toMatchObject({ pendingMessages: 3, usedBytes: 10, rotatedChunks: 2, rotatedBytes: 7 });
+    expect(rotations).toEqual([
+      { ...task('a'), stream: 'stdout', chunks: 1, bytes: 4 },
+      { ...task('a'), stream: 'stderr', chunks: 1, bytes: 3 },
+    ]);
+    store.recordFinal({ ...task('a'), status: 'completed', payload: 'ok' });
+    expect(told.at(-1)).toMatchObject({ pendingFinals: 1, finalBytes: 2, openTasks: 0 });
+  });
+
+  it('goes on when a telemetry callback throws', () => {
+    const warn = jest.spyOn(process, 'emitWarning').mockImplementation(() => undefined);
+    const store = folder.open({
+      telemetry: {
+        spoolChanged: () => {
+          throw new Error('exporter is down');
+        },
+      },
+    });
+    expect(store.recordReceived(task('a')).duplicate).toBe(false);
+    expect(warn).toHaveBeenLastCalledWith(expect.stringContaining('exporter is down'));
+    warn.mockRestore();
+  });
+});
