@@ -60,7 +60,7 @@ export interface ResultOutbox {
    * terminal reserve is cut. Idempotent for the same result. On disk (fsync) when it returns.
    *
    * @throws UnknownTaskError, FinalConflictError for another result, TaskStateConflictError for an interrupted task,
-   * StoreDiskFullError when the disk is full even after all chunks were rotated out.
+   * StoreDiskFullError when the disk has no room even for rotating chunks out: the task still runs, try again later.
    */
   recordFinal(result: FinalResult): RecordedFinal;
 

@@ -246,7 +246,7 @@ export class LocalTaskStore implements ReceiptStore, ResultOutbox, RecoveryStore
     return result;
   }
 
-  /** Finals are never lost to a full disk as long as there is output to give up for them. */
+  /** Room in the file that output takes is given to finals; a full file system may still have none for the change. */
   private makingRoom<T>(bytes: number, attempt: () => T): T {
     for (;;) {
       try {
@@ -258,7 +258,6 @@ export class LocalTaskStore implements ReceiptStore, ResultOutbox, RecoveryStore
   }
 
   private freed(bytes: number): boolean {
-    this.database.checkpoint();
     return this.change('process-crash', (rotated) => rotated.push(...this.spool.rotateBytes(bytes)) > 0);
   }
 }

@@ -42,11 +42,6 @@ export class StoreDatabase {
     return tellingFailures(this.path, query);
   }
 
-  /** Moves what it can from the write-ahead log into the file, so that the log's room is used again. */
-  checkpoint(): void {
-    this.read(() => this.file.database.exec('pragma wal_checkpoint(passive)'));
-  }
-
   close(): void {
     if (!this.isOpen) return;
     this.isOpen = false;

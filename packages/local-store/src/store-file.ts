@@ -69,7 +69,7 @@ function prepare(database: SqliteDatabase, settings: StoreSettings): void {
   database.exec(`pragma busy_timeout = ${settings.busyTimeoutMs}; pragma locking_mode = exclusive`);
   refuseOthers(database, settings.path);
   database.exec('pragma journal_mode = wal; pragma synchronous = full; pragma fullfsync = on');
-  database.exec('pragma wal_checkpoint(passive); pragma foreign_keys = on');
+  database.exec('pragma wal_checkpoint(passive); pragma foreign_keys = on; pragma cache_size = -2000');
   refuseDamaged(database, settings.path);
   migrate(database);
   if (settings.maxFileBytes !== null) {
@@ -103,21 +103,27 @@ function setAside(file: string): string {
 
 function createPrivately(file: string): void {
   try {
-    const folder = path.dirname(file);
-    const created = mkdirSync(folder, { recursive: true, mode: 0o700 });
+    createFolder(path.dirname(file));
     closeSync(openSync(file, 'a', 0o600));
     closeSync(openSync(`${file}.lock`, 'a', 0o600));
-    if (created !== undefined) syncFolder(folder, path.dirname(created));
   } catch (error) {
     throw new StoreUnavailableError(file, error);
   }
 }
 
+/** Step by step: the recursive `mkdirSync` never returns where a parent is a file system without folders, as `/proc`. */
+function createFolder(folder: string): void {
+  if (existsSync(folder)) return;
+  const parent = path.dirname(folder);
+  createFolder(parent);
+  mkdirSync(folder, { mode: 0o700 });
+  syncFolder(parent);
+}
+
 /** A new name survives a loss of power once its folder is on disk. Windows has no such call and needs none. */
-function syncFolder(folder: string, last = folder): void {
+function syncFolder(folder: string): void {
   if (process.platform === 'win32') return;
   const descriptor = openSync(folder, 'r');
   fsyncSync(descriptor);
   closeSync(descriptor);
-  if (folder !== last) syncFolder(path.dirname(folder), last);
 }

@@ -1,0 +1,315 @@
+import { execFileSync } from 'node:child_process';
+import {
+  chmodSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { openLocalTaskStore } from '@taskbridge/local-store';
+import { eventually } from '../../../test/support/eventually.js';
+import { migrate } from '../src/migrations.js';
+import { MIGRATIONS } from '../src/schema.js';
+import { findSqlite } from '../src/sqlite/find-sqlite.js';
+import { AnnouncingProcess } from './support/announcing-process.js';
+import { CompiledPackage } from './support/compiled-package.js';
+import { StoreFolder, pendingIds, start, task, thrownBy } from './support/stores.js';
+
+describe('the file of a local task store', () => {
+  let folder: StoreFolder;
+  let compiled: CompiledPackage;
+
+  beforeAll(() => {
+    compiled = new CompiledPackage();
+  });
+
+  afterAll(() => compiled.remove());
+
+  beforeEach(() => {
+    folder = new StoreFolder();
+  });
+
+  afterEach(() => folder.remove());
+
+  /** A store with an unfinished task, closed. */
+  const fill = (chunks = 20): void => {
+    const store = folder.open();
+    start(store, task('a'));
+    for (let n = 0; n < chunks; n += 1) {
+      store.appendOutputChunk({ ...task('a'), stream: 'stdout', payload: Buffer.alloc(4096, n) });
+    }
+    store.close();
+  };
+
+  const query = (sql: string): unknown => {
+    const database = findSqlite()(folder.file);
+    database.exec('pragma locking_mode = exclusive');
+    const row = database.prepare(sql).get();
+    database.close();
+    return row && Object.values(row)[0];
+  };
+
+  const change = (sql: string): void => {
+    const database = findSqlite()(folder.file);
+    database.exec(sql);
+    database.close();
+  };
+
+  it('is private: a new folder has mode 0700 and the files 0600', () => {
+    const file = path.join(folder.folder, 'state/worker/task_store.db');
+    const store = openLocalTaskStore({ path: file });
+    store.recordReceived(task('a'));
+    const mode = (name: string) => statSync(name).mode & 0o777;
+    for (const created of ['state', 'state/worker']) expect(mode(path.join(folder.folder, created))).toBe(0o700);
+    for (const suffix of ['', '-wal', '.lock']) expect(mode(`${file}${suffix}`)).toBe(0o600);
+    store.close();
+  });
+
+  it('leaves the mode of a folder that was there', () => {
+    chmodSync(folder.folder, 0o755);
+    folder.open();
+    expect(statSync(folder.folder).mode & 0o777).toBe(0o755);
+  });
+
+  it('has two tables of tasks and messages, a write-ahead log and a version', () => {
+    const store = folder.open();
+    expect(readdirSync(folder.folder).toSorted()).toEqual(['task_store.db', 'task_store.db-wal', 'task_store.db.lock']);
+    store.close();
+    expect(query('pragma user_version')).toBe(1);
+    expect(query("select count(*) from sqlite_schema where name like 'local_task_%' and type = 'table'")).toBe(3);
+    expect(query('select count(*) from local_task_executions')).toBe(0);
+    expect(query('select count(*) from local_task_outbox_messages')).toBe(0);
+  });
+
+  it('refuses a file of a newer version and leaves it alone', () => {
+    fill();
+    change('pragma user_version = 99');
+    const before = query('select count(*) from local_task_outbox_messages');
+    expect(thrownBy(() => folder.open())).toMatchObject({
+      code: 'STORE_NEWER',
+      fileVersion: 99,
+      supportedVersion: 1,
+      message: expect.stringContaining('has version 99; this package knows 1'),
+    });
+    expect(query('pragma user_version')).toBe(99);
+    expect(query('select count(*) from local_task_outbox_messages')).toBe(before);
+  });
+
+  it('refuses a database of something else and leaves it alone', () => {
+    change('create table notes (text)');
+    const before = readFileSync(folder.file);
+    expect(thrownBy(() => folder.open({ onCorrupt: 'set-aside' })).code).toBe('STORE_FOREIGN');
+    expect(readFileSync(folder.file).equals(before)).toBe(true);
+  });
+
+  it('is open in one process at a time', async () => {
+    const store = folder.open();
+    const second = new AnnouncingProcess(compiled.program('opening-worker'), [folder.file]);
+    await second.ended();
+    expect(second.lines).toEqual([
+      `STORE_LOCKED The local task store ${folder.file} is open elsewhere; one process at a time may use it`,
+    ]);
+    expect(thrownBy(() => folder.open()).code).toBe('STORE_LOCKED');
+    store.close();
+
+    const owner = new AnnouncingProcess(compiled.program('opening-worker'), [folder.file]);
+    await eventually(() => owner.lines.length > 0);
+    expect(owner.lines).toEqual(['open']);
+    expect(thrownBy(() => folder.open()).code).toBe('STORE_LOCKED');
+    // The lock goes with the process, however that ends.
+    owner.kill();
+    await owner.ended();
+    expect(folder.open().snapshot().running).toEqual([]);
+  });
+
+  it('is opened by one of many processes that start at once', async () => {
+    const crowd = Array.from(
+      { length: 6 },
+      () => new AnnouncingProcess(compiled.program('opening-worker'), [folder.file]),
+    );
+    await eventually(() => crowd.every(({ lines }) => lines.length > 0), 30_000);
+    const first = crowd.flatMap(({ lines }) => lines.slice(0, 1).map((line) => line.split(' ')[0]));
+    expect(first.toSorted()).toEqual([...Array<string>(5).fill('STORE_LOCKED'), 'open']);
+    for (const one of crowd) one.kill();
+    await Promise.all(crowd.map((one) => one.ended()));
+  });
+
+  it('stays at its version when it is killed in a migration, and goes on from there', async () => {
+    fill();
+    for (let kill = 0; kill < 6; kill += 1) {
+      const worker: AnnouncingProcess = new AnnouncingProcess(
+        compiled.program('migrating-worker'),
+        [folder.file, '4'],
+        (line) => {
+          if (line === 'migrating') setTimeout(() => worker.kill(), kill * 25);
+        },
+      );
+      await worker.ended();
+      const version = Number(query('pragma user_version'));
+      const tables = query("select count(*) from sqlite_schema where name like 'version_%'");
+      expect(tables).toBe(version - 1);
+    }
+    const last = new AnnouncingProcess(compiled.program('migrating-worker'), [folder.file, '4']);
+    expect(await last.ended()).toBe(0);
+    expect(query('pragma user_version')).toBe(4);
+    expect(query('select count(*) from version_4 where done = 4')).toBe(200_000);
+    expect(query('select count(*) from local_task_outbox_messages')).toBe(20);
+  });
+
+  it('applies each migration once', () => {
+    fill();
+    const database = findSqlite()(folder.file);
+    const migrations = [...MIGRATIONS, 'create table later (n)'];
+    migrate(database, migrations);
+    migrate(database, migrations);
+    expect(database.prepare('pragma user_version').get()).toMatchObject({ user_version: 2 });
+    expect(() => migrate(database, [...migrations, 'create table later (n)'])).toThrow('already exists');
+    database.exec('rollback');
+    expect(database.prepare('pragma user_version').get()).toMatchObject({ user_version: 2 });
+    database.close();
+  });
+
+  const damages: Record<string, () => void> = {
+    'is no database': () => writeFileSync(folder.file, 'not a database'.repeat(1000)),
+    'is cut off': () => truncateSync(folder.file, statSync(folder.file).size - 20_000),
+    'is cut off in its first page': () => truncateSync(folder.file, 2000),
+    'has lost its head': () => overwrite(folder.file, 0, 100),
+    'is overwritten in the middle': () => overwrite(folder.file, 8192, 40_000),
+  };
+
+  it.each(Object.keys(damages))(
+    'that %s is refused, stays where it is, and is set aside when that is asked for',
+    (kind) => {
+      fill();
+      damages[kind]?.();
+      const damaged = readFileSync(folder.file);
+      for (let restart = 0; restart < 2; restart += 1) {
+        expect(thrownBy(() => folder.open())).toMatchObject({
+          code: 'STORE_CORRUPT',
+          message: expect.stringMatching(/task_store\.db is damaged \(.+\); keep the file and open with onCorrupt/),
+        });
+        expect(readFileSync(folder.file).equals(damaged)).toBe(true);
+      }
+      const store = folder.open({ onCorrupt: 'set-aside' });
+      expect(store.setAsidePath).toMatch(/task_store\.db\.corrupt-\d{4}-/);
+      expect(readFileSync(store.setAsidePath ?? '').equals(damaged)).toBe(true);
+      expect(store.snapshot().spool).toMatchObject({ openTasks: 0, pendingMessages: 0 });
+      start(store, task('b'));
+      store.close();
+      const again = folder.open({ onCorrupt: 'set-aside' });
+      expect(again.setAsidePath).toBeNull();
+      expect(again.taskState('b', 'attempt-1')?.status).toBe('running');
+    },
+  );
+
+  it('is refused where it cannot be created or written', async () => {
+    const blocked = path.join(folder.folder, 'a-file');
+    writeFileSync(blocked, '');
+    for (const file of [path.join(blocked, 'task_store.db'), folder.folder, '/proc/no/task_store.db']) {
+      expect(thrownBy(() => openLocalTaskStore({ path: file }))).toMatchObject({
+        code: 'STORE_UNAVAILABLE',
+        path: file,
+      });
+    }
+    if (process.getuid?.() !== 0) {
+      chmodSync(folder.folder, 0o500);
+      expect(thrownBy(() => folder.open()).code).toBe('STORE_UNAVAILABLE');
+      chmodSync(folder.folder, 0o700);
+    }
+  });
+
+  it('is left as it was by a full disk, and works again when there is room', () => {
+    const store = folder.open({ maxFileBytes: 400_000 });
+    start(store, task('a'));
+    const chunk = { ...task('a'), stream: 'stdout', payload: Buffer.alloc(4096, 120) };
+    const error = thrownBy(() => {
+      for (let n = 0; n < 5000; n += 1) store.appendOutputChunk(chunk);
+    });
+    expect(error).toMatchObject({ code: 'STORE_DISK_FULL', message: expect.stringContaining(folder.file) });
+    const { spool } = store.snapshot();
+    expect(spool.pendingChunks).toBeGreaterThan(50);
+    expect(pendingIds(store)).toHaveLength(spool.pendingChunks);
+    expect(thrownBy(() => store.appendOutputChunk(chunk)).code).toBe('STORE_DISK_FULL');
+    for (const id of pendingIds(store).slice(0, 10)) expect(store.ackMessage(id)).toBe(true);
+    expect(store.appendOutputChunk(chunk).sequence).toBe(spool.pendingChunks + 1);
+  });
+
+  it('gives up output, not a final, when the disk is full', () => {
+    const store = folder.open({ maxFileBytes: 400_000 });
+    start(store, task('a'));
+    thrownBy(() => {
+      for (let n = 0; n < 5000; n += 1)
+        store.appendOutputChunk({ ...task('a'), stream: 'stdout', payload: Buffer.alloc(4096, 120) });
+    });
+    store.recordFinal({ ...task('a'), status: 'completed', exitCode: 0, payload: Buffer.alloc(150_000, 121) });
+    const { pendingFinals, finalBytes, rotatedChunks, usedBytes } = store.snapshot().spool;
+    expect({ pendingFinals, finalBytes }).toEqual({ pendingFinals: 1, finalBytes: 150_000 });
+    expect(rotatedChunks).toBeGreaterThan(0);
+    expect(usedBytes).toBe([...store.unackedMessages()].reduce((sum, { payload }) => sum + payload.byteLength, 0));
+    expect(store.taskState('a', 'attempt-1')).toMatchObject({ status: 'final', outputTruncated: true });
+  });
+
+  it('survives a file system that runs full', () => {
+    const mounted = mountSmall(path.join(folder.folder, 'small'));
+    if (mounted === undefined) {
+      // Without the right to mount one, the file's own limit has to do: see the tests above.
+      expect(process.platform !== 'linux' || process.getuid?.() !== 0 || !canMount()).toBe(true);
+      return;
+    }
+    try {
+      const file = path.join(mounted, 'task_store.db');
+      const ballast = path.join(mounted, 'ballast');
+      writeFileSync(ballast, Buffer.alloc(2_000_000));
+      let store = openLocalTaskStore({ path: file });
+      start(store, task('a'));
+      const error = thrownBy(() => {
+        for (let n = 0; n < 5000; n += 1) {
+          store.appendOutputChunk({ ...task('a'), stream: 'stdout', payload: Buffer.alloc(4096, 120) });
+        }
+      });
+      expect(error.code).toBe('STORE_DISK_FULL');
+      const stored = pendingIds(store);
+      expect(stored).toHaveLength(store.snapshot().spool.pendingChunks);
+      expect(thrownBy(() => store.recordReceived(task('b', 'x'.repeat(255)))).code).toBe('STORE_DISK_FULL');
+      expect(store.taskState('b', 'x'.repeat(255))).toBeUndefined();
+      rmSync(ballast);
+      store.recordFinal({ ...task('a'), status: 'completed', payload: Buffer.alloc(100_000, 121) });
+      store.close();
+      store = openLocalTaskStore({ path: file });
+      expect(pendingIds(store)).toEqual([...stored, 'a/attempt-1/final']);
+      store.close();
+    } finally {
+      execFileSync('umount', ['--lazy', mounted]);
+    }
+  });
+});
+
+function overwrite(file: string, from: number, bytes: number): void {
+  const content = readFileSync(file);
+  content.fill(0xa5, from, Math.min(from + bytes, content.length));
+  writeFileSync(file, content);
+}
+
+/** A file system of 6 MiB in memory; undefined where mounting is not allowed. */
+function mountSmall(folder: string): string | undefined {
+  try {
+    mkdirSync(folder);
+    execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=6m', 'tmpfs', folder], { stdio: 'ignore' });
+    return folder;
+  } catch {
+    return undefined;
+  }
+}
+
+function canMount(): boolean {
+  const probe = path.join(tmpdir(), `taskbridge-mount-${process.pid}`);
+  const mounted = mountSmall(probe);
+  if (mounted !== undefined) execFileSync('umount', [mounted]);
+  rmSync(probe, { recursive: true });
+  return mounted !== undefined;
+}
