@@ -7,6 +7,7 @@ import type { StoredExecution, TaskExecutions } from './task-executions.js';
 import type { RotatedChunks } from './telemetry.js';
 
 const READ = 'select * from local_task_spool';
+const OVER_CAP = 'select 1 as over from local_task_spool where chunk_bytes + final_bytes > ? or pending_chunks > ?';
 const ROTATED = `
 update local_task_spool
 set rotated_chunks = rotated_chunks + 1, rotated_bytes = rotated_bytes + ?, first_chunk_no = ?`;
@@ -21,7 +22,11 @@ export class Spool {
     private readonly messages: OutboxMessages,
     private readonly settings: StoreSettings,
   ) {
-    this.statements = { read: database.prepare(READ), rotated: database.prepare(ROTATED) };
+    this.statements = {
+      read: database.prepare(READ),
+      overCap: database.prepare(OVER_CAP),
+      rotated: database.prepare(ROTATED),
+    };
   }
 
   status(): SpoolStatus {
@@ -55,21 +60,19 @@ export class Spool {
 
   /** Rotates the oldest chunks out until everything is within the cap. Finals stay, whatever they take. */
   rotateToCap(): RotatedChunks[] {
-    return this.rotateWhile(
-      ({ usedBytes, pendingChunks }) =>
-        usedBytes > this.settings.spoolCapBytes || pendingChunks > this.settings.maxPendingChunks,
-    );
+    const { spoolCapBytes, maxPendingChunks } = this.settings;
+    return this.rotateWhile(() => this.statements.overCap.get(spoolCapBytes, maxPendingChunks) !== undefined);
   }
 
   /** Rotates the oldest chunks out until this many bytes are freed, or none is left. */
   rotateBytes(bytes: number): RotatedChunks[] {
     const { chunkBytes: before } = this.status();
-    return this.rotateWhile(({ chunkBytes }) => before - chunkBytes < bytes);
+    return this.rotateWhile(() => before - this.status().chunkBytes < bytes);
   }
 
-  private rotateWhile(isOver: (status: SpoolStatus) => boolean): RotatedChunks[] {
+  private rotateWhile(isOver: () => boolean): RotatedChunks[] {
     const rotated: RotatedChunks[] = [];
-    for (let status = this.status(); status.pendingChunks > 0 && isOver(status); status = this.status()) {
+    while (isOver()) {
       const chunk = this.messages.oldestChunk();
       if (chunk === undefined) break;
       note(rotated, this.rotate(chunk));

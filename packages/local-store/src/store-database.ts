@@ -10,11 +10,16 @@ export type Durability = 'process-crash' | 'power-loss';
 export class StoreDatabase {
   private isOpen = true;
   private durability: Durability = 'power-loss';
+  private readonly begin: SqliteStatement;
+  private readonly commit: SqliteStatement;
 
   constructor(
     private readonly file: StoreFile,
     readonly path: string,
-  ) {}
+  ) {
+    this.begin = this.prepare('begin immediate');
+    this.commit = this.prepare('commit');
+  }
 
   prepare(sql: string): SqliteStatement {
     return this.file.database.prepare(sql);
@@ -24,11 +29,10 @@ export class StoreDatabase {
   write<T>(durability: Durability, change: () => T): T {
     return this.read(() => {
       this.switchTo(durability);
-      const { database } = this.file;
-      database.exec('begin immediate');
+      this.begin.run();
       try {
         const result = change();
-        database.exec('commit');
+        this.commit.run();
         return result;
       } catch (error) {
         this.rollBack();

@@ -5,7 +5,7 @@ import { CompiledPackage } from './support/compiled-package.js';
 import { CrashLedger } from './support/crash-ledger.js';
 import { StoreFolder } from './support/stores.js';
 
-const ROUNDS = Number(process.env['LOCAL_STORE_CRASH_ROUNDS'] ?? 40);
+const ROUNDS = Number(process.env['LOCAL_STORE_CRASH_ROUNDS'] ?? 25);
 const SEED = Number(process.env['LOCAL_STORE_CRASH_SEED'] ?? 1);
 const LIVES = 2;
 const CAPS = [4000, 4000, 200_000];
