@@ -1,4 +1,4 @@
-import { createServer, type Server } from 'node:http';
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { text } from 'node:stream/consumers';
 
@@ -21,17 +21,7 @@ export class FlakyReceiver {
   duplicates = 0;
   private requests = 0;
   private readonly server: Server = createServer((request, response) => {
-    this.requests += 1;
-    const { requests } = this;
-    if (requests % 5 === 0) {
-      response.writeHead(503).end();
-      return;
-    }
-    void text(request).then((body) => {
-      this.keep(JSON.parse(body) as DeliveredMessage);
-      if (requests % 7 === 0) response.destroy();
-      else response.writeHead(204).end();
-    });
+    void this.answer(request, response);
   });
 
   /** Resolves with its address on this host. */
@@ -43,6 +33,18 @@ export class FlakyReceiver {
   async close(): Promise<void> {
     this.server.closeAllConnections();
     await new Promise((resolve) => this.server.close(resolve));
+  }
+
+  private async answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    this.requests += 1;
+    const { requests } = this;
+    if (requests % 5 === 0) {
+      response.writeHead(503).end();
+      return;
+    }
+    this.keep(JSON.parse(await text(request)) as DeliveredMessage);
+    if (requests % 7 === 0) response.destroy();
+    else response.writeHead(204).end();
   }
 
   private keep(message: DeliveredMessage): void {

@@ -23,10 +23,11 @@ select m.message_no, m.kind, m.stream, m.sequence, m.last_sequence, m.dropped_ch
 const FROM = 'from local_task_outbox_messages m join local_task_executions e on e.id = m.execution_id';
 const IN_STREAM = 'm.execution_id = ? and m.stream = ?';
 
+/** Node 22 binds some empty arrays of bytes as null. */
 const STORE = `
 insert into local_task_outbox_messages
   (message_no, execution_id, kind, stream, sequence, last_sequence, byte_count, payload)
-select last_message_no + 1, ?, ?, ?, ?, ?, ?, ? from local_task_spool`;
+select last_message_no + 1, ?, ?, ?, ?, ?, ?, coalesce(?, x'') from local_task_spool`;
 const STORE_MARKER = `
 insert into local_task_outbox_messages
   (message_no, execution_id, kind, stream, sequence, last_sequence, dropped_chunks, dropped_bytes, byte_count, payload)
@@ -42,9 +43,10 @@ const PAYLOAD = 'select payload from local_task_outbox_messages where message_no
 const LAST_SEQUENCE = `
 select max(sequence) as sequence from local_task_outbox_messages
 where kind = 'output' and execution_id = ? and stream = ?`;
+/** The plus keeps SQLite from gathering all chunks by the index of kinds and sorting them. */
 const OLDEST_CHUNK = `
 select ${HEAD} from local_task_outbox_messages
-where kind = 'output' and message_no >= (select first_chunk_no from local_task_spool) order by message_no limit 1`;
+where +kind = 'output' and message_no >= (select first_chunk_no from local_task_spool) order by message_no limit 1`;
 const NEXT = `${DELIVERY}, m.payload ${FROM} where m.message_no > ? order by m.message_no limit 1`;
 const NEXT_CHUNK = `
 ${DELIVERY}, m.payload ${FROM} where m.kind = 'output' and ${IN_STREAM} and m.sequence >= ?

@@ -33,7 +33,7 @@ export function openStoreFile(settings: StoreSettings): StoreFile {
 function lockStore(open: SqliteDriver, { path: file, busyTimeoutMs }: StoreSettings): SqliteDatabase {
   return tellingFailures(file, () =>
     openWith(open, `${file}.lock`, (lock) => {
-      lock.exec(`pragma busy_timeout = ${busyTimeoutMs}; pragma journal_mode = off; begin exclusive`);
+      lock.exec(`pragma busy_timeout = ${busyTimeoutMs}; pragma journal_mode = memory; begin exclusive`);
     }),
   );
 }

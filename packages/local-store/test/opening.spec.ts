@@ -64,7 +64,6 @@ describe('the file of a local task store', () => {
     const file = path.join(folder.folder, 'state/worker/task_store.db');
     const store = openLocalTaskStore({ path: file });
     store.recordReceived(task('a'));
-    const mode = (name: string) => statSync(name).mode & 0o777;
     for (const created of ['state', 'state/worker']) expect(mode(path.join(folder.folder, created))).toBe(0o700);
     for (const suffix of ['', '-wal', '.lock']) expect(mode(`${file}${suffix}`)).toBe(0o600);
     store.close();
@@ -288,6 +287,8 @@ describe('the file of a local task store', () => {
     }
   });
 });
+
+const mode = (name: string): number => statSync(name).mode & 0o777;
 
 function overwrite(file: string, from: number, bytes: number): void {
   const content = readFileSync(file);

@@ -2,6 +2,9 @@ import { jest } from '@jest/globals';
 import type { LocalTaskStore, RotatedChunks, SpoolStatus } from '@taskbridge/local-store';
 import { StoreFolder, pendingIds, start, task, text, thrownBy } from './support/stores.js';
 
+const append = (store: LocalTaskStore, taskId: string, payload: string, stream = 'stdout') =>
+  store.appendOutputChunk({ ...task(taskId), stream, payload });
+
 describe('the spool', () => {
   let folder: StoreFolder;
 
@@ -10,9 +13,6 @@ describe('the spool', () => {
   });
 
   afterEach(() => folder.remove());
-
-  const append = (store: LocalTaskStore, taskId: string, payload: string, stream = 'stdout') =>
-    store.appendOutputChunk({ ...task(taskId), stream, payload });
 
   it('rotates the oldest chunks of all tasks out and leaves one marker for each stream', () => {
     const store = folder.open({ spoolCapBytes: 20, terminalReserveBytes: 4 });

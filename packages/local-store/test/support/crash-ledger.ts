@@ -129,11 +129,11 @@ export class CrashLedger {
   private isInAcknowledgedMarker(place: string, sequence: number): boolean {
     return [...this.maybeAcknowledged].some((id) => {
       if (!id.startsWith(`${place}/`)) return false;
-      const [first, last] = id
+      const [first = 0, last] = id
         .slice(place.length + 1)
         .split('-')
         .map(Number);
-      return last !== undefined && sequence >= Number(first) && sequence <= last;
+      return last !== undefined && sequence >= first && sequence <= last;
     });
   }
 }
