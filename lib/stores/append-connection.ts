@@ -6,6 +6,7 @@ import type { TaskBridgeSettings } from '../taskbridge.options.js';
 import { type AppendVerdict, type PreparedAppend, verdictsOf } from './append-command.js';
 import { type AppendMode, appendStatement, freeTasksStatement, lockTasksStatement } from './append.sql.js';
 import { createDirectClient, endClient, isPooled } from './direct-client.js';
+import { keepsSession } from './outage.js';
 import { type RawRow, runRaw } from './raw-query.js';
 import { tableNames } from './table-names.js';
 
@@ -13,10 +14,11 @@ import { tableNames } from './table-names.js';
 const ANSWER_TIMEOUT_MS = 10_000;
 
 /**
- * Another default isolation would turn every lock wait into a serialization failure. A plan that was cached while the
+ * A `statement_timeout` of the host's that is shorter than the wait for a row would end a whole flush because of one
+ * row. Another default isolation would turn every lock wait into a serialization failure. A plan that was cached while the
  * tables were small must not go on scanning them when they have grown.
  */
-const SET_UP = `select set_config('lock_timeout', $1, $2),
+const SET_UP = `select set_config('lock_timeout', $1, $2), set_config('statement_timeout', '${ANSWER_TIMEOUT_MS}', $2),
   set_config('default_transaction_isolation', 'read committed', $2), set_config('enable_seqscan', 'off', $2),
   set_config('plan_cache_mode', 'force_generic_plan', $2), set_config('jit', 'off', $2)`;
 
@@ -111,7 +113,7 @@ export class AppendConnection {
     try {
       return (await runRaw(client, text, values, name)).rows;
     } catch (error) {
-      if (!isServerError(error)) this.drop(client);
+      if (!keepsSession(error)) this.drop(client);
       throw error;
     }
   }
@@ -174,9 +176,4 @@ function parameterOf(appends: readonly PreparedAppend[]): string {
   let text = '[';
   for (const { record } of appends) text += text.length === 1 ? record : `,${record}`;
   return `${text}]`;
-}
-
-/** Errors that the server sent carry a severity; after any other the connection cannot be trusted. */
-function isServerError(error: unknown): boolean {
-  return typeof error === 'object' && error !== null && 'severity' in error && error.severity === 'ERROR';
 }

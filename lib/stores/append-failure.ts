@@ -16,9 +16,10 @@ const LOCK_NOT_AVAILABLE = '55P03';
 /** Data exception, integrity constraint violation, program limit exceeded, raised by a trigger of the host's. */
 const INPUT_CLASSES = new Set(['22', '23', '54', 'P0']);
 
-/** Connection exception, transaction rollback (serialization, deadlock), resources, operator intervention, read-only. */
+/** Connection exception, transaction rollback (serialization, deadlock), resources, operator intervention. */
 const TRANSIENT_CLASSES = new Set(['08', '40', '53', '57']);
-const TRANSIENT_CODES = new Set(['25006', '55006', '26000']);
+/** Read-only, a transaction that was ended from outside, an object in use, a prepared statement that is gone. */
+const TRANSIENT_CODES = new Set(['25006', '25P03', '25P04', '55006', '26000']);
 
 /** Judges by the SQLSTATE; an error without one comes from the socket or the client. */
 export function failureKind(error: unknown): FailureKind {

@@ -1,8 +1,13 @@
+/** A primary that has become a standby, or a database that was made read-only. */
+const READ_ONLY = '25006';
+/** The statement lost against another one: not serializable, or the victim of a deadlock. */
+const LOST_CONFLICT = /^40(?:001|P01)$/;
+
 /**
- * Connection exception, resources used up, a statement that took too long, server stopping or starting; and a primary
- * that has become a standby.
+ * Connection exception, lost conflict, resources used up, a statement, a wait for a row or a transaction that took too
+ * long, server stopping or starting, read-only.
  */
-const OUTAGE_STATES = /^(?:08|53|57014|57P0|25006)/;
+const OUTAGE_STATES = /^(?:08|25006|25P03|25P04|40001|40P01|53|55P03|57014|57P0)/;
 
 /** Sockets and name look-ups; Node's codes, not Postgres'. */
 const SOCKET_CODES = new Set([
@@ -49,7 +54,25 @@ export function sqlState(error: unknown): string | undefined {
   return code !== undefined && /^[0-9A-Z]{5}$/.test(code) && !SOCKET_CODES.has(code) ? code : undefined;
 }
 
-function textOf(error: unknown, name: 'code' | 'message'): string | undefined {
+/** A statement of its own that failed so had no effect, and may succeed when it is sent again at once. */
+export function isLostConflict(error: unknown): boolean {
+  return LOST_CONFLICT.test(sqlState(error) ?? '');
+}
+
+/** A session of such a server may outlive a failover: only a new one finds the primary. */
+export function isReadOnlyServer(error: unknown): boolean {
+  return sqlState(error) === READ_ONLY;
+}
+
+/**
+ * Whether the connection that the error came from can be used again. Errors that the server sent carry a severity; after
+ * any other the connection cannot be trusted.
+ */
+export function keepsSession(error: unknown): boolean {
+  return textOf(error, 'severity') === 'ERROR' && !isReadOnlyServer(error);
+}
+
+function textOf(error: unknown, name: 'code' | 'message' | 'severity'): string | undefined {
   if (typeof error !== 'object' || error === null || !(name in error)) return undefined;
   const value: unknown = (error as Record<string, unknown>)[name];
   return typeof value === 'string' ? value : undefined;

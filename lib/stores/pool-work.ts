@@ -1,5 +1,6 @@
 import type { Socket } from 'node:net';
 import type { DataSource, EntityManager } from 'typeorm';
+import { isLostConflict, isReadOnlyServer, keepsSession } from './outage.js';
 import type { RawQuery, RawResult } from './raw-query.js';
 
 /** A checked-out connection of `pg`'s pool, as far as it is used here. */
@@ -7,6 +8,7 @@ export interface PoolClient {
   query(query: RawQuery): Promise<RawResult>;
   end(): Promise<void>;
   on(event: 'error', listener: () => void): unknown;
+  /** After an error, or when it was ended, the pool does not use it again. */
   release(error?: unknown): void;
 }
 
@@ -21,6 +23,11 @@ interface Pool {
   on(event: 'acquire', listener: (client: PoolClient) => void): unknown;
   _clients?: readonly Connecting[];
 }
+
+/** How often a statement that lost a conflict is sent again. */
+const REPEATS = 5;
+/** `on` on a standby, and where the host or an operator has made the database read-only. */
+const IS_READ_ONLY = `select current_setting('transaction_read_only')`;
 
 const work = new WeakMap<DataSource, PoolWork>();
 
@@ -39,29 +46,25 @@ export class PoolWork {
   private readonly inUse = new Set<{ end(): Promise<void> }>();
   private waiting = 0;
 
-  constructor(private readonly dataSource: DataSource) {
-    const { master } = dataSource.driver as unknown as { master?: Pool };
-    // None where the DataSource was closed before anybody has used it: a boot that failed is shut down as well.
-    if (master) listenToErrors(master);
-  }
+  constructor(private readonly dataSource: DataSource) {}
 
   get isIdle(): boolean {
     return this.inUse.size === 0 && this.waiting === 0;
   }
 
-  /** One statement on a connection of the pool. */
-  async query(query: RawQuery): Promise<RawResult> {
-    const client = await this.checkOut(() => this.pool().connect());
-    let failure: unknown;
-    try {
-      return await client.query(query);
-    } catch (error) {
-      failure = error;
-      throw error;
-    } finally {
-      this.inUse.delete(client);
-      client.release(isServerError(failure) ? undefined : failure);
-    }
+  /** One statement on a connection of the pool; sent again when it lost a conflict, so that it may run in a transaction. */
+  query(query: RawQuery): Promise<RawResult> {
+    return this.withClient((client) => runDespiteConflicts(client, query));
+  }
+
+  /** Whether the server takes no writes. The session that has found that out is not used again. */
+  async isReadOnly(): Promise<boolean> {
+    return this.withClient(async (client) => {
+      const { rows } = await client.query(plain(IS_READ_ONLY));
+      if (rows[0]?.[0] !== 'on') return false;
+      void client.end();
+      return true;
+    });
   }
 
   /** A transaction on a connection of its own. */
@@ -69,11 +72,15 @@ export class PoolWork {
     isolation: 'READ COMMITTED' | 'REPEATABLE READ',
     run: (manager: EntityManager) => Promise<T>,
   ): Promise<T> {
+    this.pool();
     const runner = this.dataSource.createQueryRunner();
     try {
       const client = await this.checkOut(() => runner.connect() as Promise<{ end(): Promise<void> }>);
       try {
         return await runner.manager.transaction(isolation, run);
+      } catch (error) {
+        if (isReadOnlyServer(error)) void client.end();
+        throw error;
       } finally {
         this.inUse.delete(client);
       }
@@ -86,8 +93,22 @@ export class PoolWork {
   interrupt(): void {
     for (const client of this.inUse) void client.end();
     if (this.waiting === 0) return;
-    for (const client of this.pool()._clients ?? []) {
+    for (const client of this.master?._clients ?? []) {
       if (client._connected === false) client.connection?.stream?.destroy();
+    }
+  }
+
+  private async withClient<T>(run: (client: PoolClient) => Promise<T>): Promise<T> {
+    const client = await this.checkOut(() => this.pool().connect());
+    let failure: unknown;
+    try {
+      return await run(client);
+    } catch (error) {
+      failure = error;
+      throw error;
+    } finally {
+      this.inUse.delete(client);
+      client.release(keepsSession(failure) ? undefined : failure);
     }
   }
 
@@ -102,26 +123,59 @@ export class PoolWork {
     }
   }
 
+  /** Of a DataSource that was destroyed there is none. */
+  private get master(): Pool | undefined {
+    return (this.dataSource.driver as unknown as { master?: Pool }).master;
+  }
+
   private pool(): Pool {
-    return (this.dataSource.driver as unknown as { master: Pool }).master;
+    const pool = this.master;
+    if (pool === undefined) throw new Error('Cannot use a pool after calling end: the DataSource was destroyed');
+    listenToErrors(pool);
+    return pool;
   }
 }
+
+const pools = new WeakSet<Pool>();
 
 /**
  * A connection that the pool has just handed out has no listener for an instant. The end of its session, when it
  * arrives together with what was waited for, would end the process; what is asked of it afterwards is rejected anyway.
  */
-function listenToErrors(pool: Pool | undefined): void {
+function listenToErrors(pool: Pool): void {
+  if (pools.has(pool)) return;
+  pools.add(pool);
   const known = new WeakSet<PoolClient>();
-  // A DataSource that has ended has no pool any more.
-  pool?.on('acquire', (client) => {
+  pool.on('acquire', (client) => {
     if (known.has(client)) return;
     known.add(client);
     client.on('error', () => undefined);
   });
 }
 
-/** After any other error the connection cannot be trusted. */
-function isServerError(error: unknown): boolean {
-  return typeof error === 'object' && error !== null && 'severity' in error && error.severity === 'ERROR';
+/**
+ * Where the host's default isolation is stricter, a statement fails because of a row that another one has changed. In
+ * READ COMMITTED it does not, which leaves deadlocks.
+ */
+async function runDespiteConflicts(client: PoolClient, query: RawQuery): Promise<RawResult> {
+  try {
+    return await client.query(query);
+  } catch (error) {
+    if (!isLostConflict(error)) throw error;
+  }
+  for (let repeat = 1; ; repeat += 1) {
+    try {
+      await client.query(plain('begin isolation level read committed'));
+      const result = await client.query(query);
+      await client.query(plain('commit'));
+      return result;
+    } catch (error) {
+      if (keepsSession(error)) await client.query(plain('rollback'));
+      if (!isLostConflict(error) || repeat === REPEATS) throw error;
+    }
+  }
+}
+
+function plain(text: string): RawQuery {
+  return { text, values: [], rowMode: 'array', types: { getTypeParser: () => (value) => value } };
 }

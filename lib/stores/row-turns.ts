@@ -1,6 +1,8 @@
 import type { DataSource } from 'typeorm';
 import { TaskBridgeError } from '../taskbridge.errors.js';
 import { failureKind } from './append-failure.js';
+import { sqlState } from './outage.js';
+import { rawRows } from './raw-query.js';
 
 /** How long a request waits for a task's row that somebody holds, its turn in this process included, in ms. */
 const PATIENCE_MS = 5_000;
@@ -8,6 +10,11 @@ const PATIENCE_MS = 5_000;
 export const ROW_LOCK_TIMEOUT_MS = 200;
 /** Between two tries nothing is held, in ms. */
 const PAUSE_MS = 50;
+
+/** Whether a `statement_timeout` shorter than $1 ms is set. */
+const HAS_SHORT_STATEMENTS = `select setting::integer > 0 and setting::integer < $1::integer
+from pg_settings where name = 'statement_timeout'`;
+const STATEMENT_TIMEOUT = '57014';
 
 const CREATE = 'create ';
 
@@ -26,7 +33,7 @@ const turns = new WeakMap<DataSource, RowTurns>();
 
 /** The turns of everybody who uses this DataSource. */
 export function rowTurns(dataSource: DataSource): RowTurns {
-  const known = turns.get(dataSource) ?? new RowTurns();
+  const known = turns.get(dataSource) ?? new RowTurns(dataSource);
   turns.set(dataSource, known);
   return known;
 }
@@ -39,6 +46,8 @@ export class RowTurns {
   /** Tasks whose turn somebody has, with those who wait for it. */
   private readonly queues = new Map<string, Waiting[]>();
   private interruptions = 0;
+
+  constructor(private readonly dataSource: DataSource) {}
 
   /**
    * Calls `work`, and again while it fails because the row is held; it must leave nothing behind when it fails, and
@@ -101,10 +110,21 @@ export class RowTurns {
       try {
         return await work();
       } catch (error) {
-        if (failureKind(error) !== 'locked') throw error;
+        if (!(await this.isHeld(error))) throw error;
         if (performance.now() >= untilMs || interruptions !== this.interruptions) throw rowHeld(key, error);
       }
       await new Promise((resolve) => setTimeout(resolve, PAUSE_MS));
+    }
+  }
+
+  /** A short `statement_timeout` of the host's ends a wait before the row's own limit does, and says nothing of a row. */
+  private async isHeld(error: unknown): Promise<boolean> {
+    if (sqlState(error) !== STATEMENT_TIMEOUT) return failureKind(error) === 'locked';
+    try {
+      const [row] = await rawRows(this.dataSource, HAS_SHORT_STATEMENTS, [2 * ROW_LOCK_TIMEOUT_MS]);
+      return row?.[0] === true;
+    } catch {
+      return false;
     }
   }
 }

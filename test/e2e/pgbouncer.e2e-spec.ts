@@ -1,12 +1,15 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import pg from 'pg';
 import { PostgresWakeUps } from '../../lib/streams/postgres-wake-ups.js';
 import { TaskHandler } from '../../lib/executors/task-handler.decorator.js';
 import type { TaskContext } from '../../lib/executors/task-handler.js';
+import { EventStore } from '../../lib/stores/event.store.js';
 import { verifyTaskBridge } from '../../lib/verification/index.js';
 import { startTestApp, type TestApp } from '../support/app.js';
 import { createTestDatabase, type TestDatabase } from '../support/database.js';
 import { eventually } from '../support/eventually.js';
 import { TEST_HANDLERS } from '../support/handlers.js';
+import { holdRow } from '../support/held-row.js';
 import { hasPgBouncer, PgBouncer } from '../support/pgbouncer.js';
 import { oneTo, readPolls, readSse, readWebSocket, seqsOf } from '../support/stream-clients.js';
 
@@ -80,6 +83,23 @@ describeWhereInstalled('Behind PgBouncer in transaction mode (skipped where it i
     expect((await verifyTaskBridge({ connectionString: database.url })).findings).toEqual([]);
   });
 
+  it('a held row delays its own task only, also where a statement may take less time than that of a wait', async () => {
+    await limitStatements(database.url);
+    const app = await start({ taskBridge: { append: { lockTimeoutMs: 2_000 } } });
+    const ada = app.as('ada');
+    const [heldId, free] = [await ada.create('wait'), await ada.create('wait')];
+    for (const taskId of [heldId, free]) await ada.until(taskId, ({ status }) => status === 'RUNNING');
+    const held = await holdRow(database.url, heldId);
+    const message = (taskId: string) =>
+      app
+        .get(EventStore)
+        .append({ taskId, type: 'TASK_MESSAGE', attempt: null, payload: { message: 'm', level: 'info' } });
+    const waiting = message(heldId);
+    expect((await Promise.all([message(free), message(free)])).map(({ seq }) => seq)).toEqual([2, 3]);
+    await held.release();
+    expect((await waiting).seq).toBe(2);
+  }, 60_000);
+
   it('listens and appends on sessions of its own with `direct`', async () => {
     const { port } = new URL(database.url);
     const app = await start({ taskBridge: { direct: { port: Number(port) } } });
@@ -99,3 +119,13 @@ describeWhereInstalled('Behind PgBouncer in transaction mode (skipped where it i
     ]);
   });
 });
+
+/** For every session that begins now, and there is no other. */
+async function limitStatements(connectionString: string): Promise<void> {
+  const client = new pg.Client({ connectionString });
+  await client.connect();
+  await client.query(`alter database "${new URL(connectionString).pathname.slice(1)}" set statement_timeout = '1s'`);
+  await client.query(`select pg_terminate_backend(pid) from pg_stat_activity
+    where datname = current_database() and pid <> pg_backend_pid()`);
+  await client.end();
+}

@@ -3,6 +3,8 @@ import { jest } from '@jest/globals';
 import { Logger } from '@nestjs/common';
 import { v7 as uuidv7 } from 'uuid';
 import type { AppendCommand } from '../../lib/stores/event.store.js';
+import { eventually } from '../support/eventually.js';
+import { holdRow } from '../support/held-row.js';
 import { openTestDatabase, type OpenTestDatabase } from '../support/database.js';
 import { createTask, createTestStores, startTask, type TestStores } from '../support/stores.js';
 
@@ -256,6 +258,22 @@ describe('the append lane', () => {
       expect(await seqsOf(held.taskId)).toEqual(upTo(5));
     });
 
+    it('delays its own task only where a statement may take less time than the lane waits for a row', async () => {
+      const url = new URL(opened.database.url);
+      url.searchParams.set('options', '-c statement_timeout=1000');
+      const own = anotherProcess({ append: { lockTimeoutMs: 2_000 }, direct: { url: url.href } });
+      const held = await startTask(stores);
+      const free = await startTask(stores);
+      const row = await holdRow(opened.database.url, held.taskId);
+      const waiting = [2, 3].map((no) => own.events.append(progress(held, no)));
+      // In one flush with the others, and after it.
+      const passed = await Promise.all([2, 3, 4].map((no) => own.events.append(progress(free, no))));
+      passed.push(await own.events.append(progress(free, 5)));
+      expect(passed.map(({ seq }) => seq)).toEqual([2, 3, 4, 5]);
+      await row.release();
+      expect((await Promise.all(waiting)).map(({ seq }) => seq)).toEqual([2, 3]);
+    }, 60_000);
+
     it('is seen to be free however the clock of this process jumps meanwhile', async () => {
       const own = anotherProcess({ append: { lockTimeoutMs: 50 } });
       const held = await startTask(own);
@@ -327,6 +345,27 @@ describe('the append lane', () => {
       await opened.dataSource.query(KILL_LANES);
       await Promise.all(appends);
       expect(await seqsOf(task.taskId)).toEqual(upTo(301));
+    });
+
+    it('is given up for a new one when its server turns out to be read-only', async () => {
+      const standby = await openTestDatabase();
+      const own = createTestStores(standby.dataSource);
+      const task = await startTask(own);
+      const admin = standby.dataSource.createQueryRunner();
+      await admin.connect();
+      const name = new URL(standby.database.url).pathname.slice(1);
+      await admin.query(`alter database "${name}" set default_transaction_read_only = on`);
+      await admin.query(KILL_LANES);
+      const appended = own.events.append(progress(task, 2));
+      const refused = `select 1 from pg_stat_activity where application_name like 'taskbridge-append%'
+        and datname = current_database() and query like '%last_seq%'`;
+      await eventually(async () => ((await admin.query(refused)) as unknown[]).length > 0);
+      await admin.query(`set default_transaction_read_only = off`);
+      await admin.query(`alter database "${name}" reset default_transaction_read_only`);
+      expect((await appended).seq).toBe(2);
+      await admin.release();
+      await own.close();
+      await standby.close();
     });
 
     it('while the database is out of reach fails in the end, with the cause', async () => {

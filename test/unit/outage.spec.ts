@@ -18,6 +18,10 @@ describe('an error of the database', () => {
     failed('Connection terminated unexpectedly'),
     failed('Connection terminated due to connection timeout'),
     failed('canceling statement due to statement timeout', '57014'),
+    failed('could not serialize access due to concurrent update', '40001'),
+    failed('deadlock detected', '40P01'),
+    failed('terminating connection due to idle-in-transaction timeout', '25P03'),
+    failed('terminating connection due to transaction timeout', '25P04'),
     failed('timeout exceeded when trying to connect'),
     failed('Client has encountered a connection error and is not queryable'),
     failed('Query runner already released. Cannot run queries anymore.'),
@@ -27,6 +31,16 @@ describe('an error of the database', () => {
     expect(toErrorResponse(error)).toMatchObject({
       status: 503,
       envelope: { code: 'SERVICE_UNAVAILABLE', message: 'The service is out of order for a moment; try again' },
+      retryAfterSeconds: 2,
+    });
+  });
+
+  it('is 503 while somebody holds the row that the statement wants', () => {
+    const error = failed('canceling statement due to lock timeout', '55P03');
+    expect(failureKind(error)).toBe('locked');
+    expect(toErrorResponse(error)).toMatchObject({
+      status: 503,
+      envelope: { code: 'SERVICE_UNAVAILABLE' },
       retryAfterSeconds: 2,
     });
   });
