@@ -22,6 +22,7 @@ export class LeaseKeeper {
   private lastBeatAt: number | undefined;
   /** Leases that had no run at the last beat, as `taskId:attempt`. */
   private orphans: ReadonlySet<string> = new Set();
+  private returning: Promise<void> | undefined;
 
   constructor(
     private readonly leases: TaskLeaseStore,
@@ -65,6 +66,7 @@ export class LeaseKeeper {
   async stop(): Promise<void> {
     this.halt();
     await this.beating?.catch(() => undefined);
+    await this.returning;
     if (this.lastBeatAt !== undefined) await this.leases.removeProcess(this.processId);
   }
 
@@ -96,7 +98,7 @@ export class LeaseKeeper {
     const tasks = await callWithTimeout(beat, leaseMs, 'The renewal of the leases');
     this.lastBeatAt = startedAt;
     this.compare(runs, tasks);
-    await this.returnOrphans(tasks.filter(({ held }) => held));
+    this.returnOrphans(tasks.filter(({ held }) => held));
   }
 
   private compare(runs: readonly TaskRun[], tasks: readonly LeaseView[]): void {
@@ -107,14 +109,22 @@ export class LeaseKeeper {
     }
   }
 
-  /** Only at the second sight: at the first, its grant may be on its way to the pool. */
-  private async returnOrphans(held: readonly LeaseView[]): Promise<void> {
+  /** Only at the second sight: at the first, its grant may be on its way to the pool. Nothing waits for it. */
+  private returnOrphans(held: readonly LeaseView[]): void {
     const running = new Set(this.pool.all().map((run) => keyOf(run.taskId, run.attemptNo)));
     const without = held.filter((lease) => !running.has(keyOf(lease.taskId, lease.attempt)));
     const seenBefore = without.filter((lease) => this.orphans.has(keyOf(lease.taskId, lease.attempt)));
     this.orphans = new Set(without.map((lease) => keyOf(lease.taskId, lease.attempt)));
-    for (const { taskId, attempt } of seenBefore) {
-      await this.leases.handBack({ taskId, attempt, processId: this.processId });
+    if (seenBefore.length > 0) this.returning ??= this.handBack(seenBefore).finally(() => (this.returning = undefined));
+  }
+
+  /** Never rejects: what could not be handed back is seen at the next beat. */
+  private async handBack(leases: readonly LeaseView[]): Promise<void> {
+    const handBack = () => this.leases.handBackFree(this.processId, leases);
+    try {
+      await callWithTimeout(handBack, this.settings.execution.leaseMs, 'The return of leases without a run');
+    } catch (error) {
+      this.logger.warn(`Leases without a run could not be handed back; trying again: ${messageOf(error)}`);
     }
   }
 }

@@ -55,6 +55,12 @@ export interface ReclaimedTask {
   verdict: ReclaimVerdict;
 }
 
+/** A batch of what is listed: at most so many, without these tasks. */
+export interface LeaseBatch {
+  limit: number;
+  except: readonly string[];
+}
+
 /**
  * Leases of `HandlerTaskExecutor` and attempts of every executor. A lease grant opens the next attempt, and so does taking
  * a lease away: whatever the run before still reports is refused. A lease lives as long as its process's row, on the
@@ -124,6 +130,12 @@ export class TaskLeaseStore {
     return (await this.onRow(taskId, this.sql.handBack, values, Infinity)).length > 0;
   }
 
+  /** Those of the leases, due at once; rows that somebody holds are left out, and nothing is waited for. */
+  async handBackFree(processId: string, leases: readonly Pick<LeaseView, 'taskId' | 'attempt'>[]): Promise<void> {
+    const [taskIds, attempts] = [leases.map(({ taskId }) => taskId), leases.map(({ attempt }) => attempt)];
+    await rawRows(this.dataSource, this.sql.handBackFree, [processId, taskIds, attempts]);
+  }
+
   /** All of them, due at once; rows that somebody holds are left out, see `countHeld`. */
   async handBackAll(processId: string): Promise<string[]> {
     const rows = await rawRows(this.dataSource, this.sql.handBackAll, [processId]);
@@ -157,27 +169,51 @@ export class TaskLeaseStore {
     await rawRows(this.dataSource, this.sql.removeDeadProcesses, []);
   }
 
-  /** Takes tasks of these types from processes that are dead, at most `limit`; counts the failure. */
-  async reclaim(policies: readonly ReclaimPolicy[], limit: number, manager: EntityManager): Promise<ReclaimedTask[]> {
-    const json = JSON.stringify(
-      policies.map(({ taskType, onInterrupted, maxAttempts, backoffMs }) => ({
-        task_type: taskType,
-        on_interrupted: onInterrupted,
-        max_attempts: maxAttempts,
-        backoff_ms: backoffMs,
-      })),
-    );
-    const rows = await rawRows(manager, this.sql.reclaim, [json, limit]);
-    return rows.map((row) => ({ task: taskOf(row), verdict: row[AFTER_TASK_COLUMNS] as ReclaimVerdict }));
+  /** Tasks of these types whose process is dead. Rows that somebody holds are left out. */
+  async listLost(policies: readonly ReclaimPolicy[], { limit, except }: LeaseBatch): Promise<string[]> {
+    const rows = await rawRows(this.dataSource, this.sql.listLost, [policyJson(policies), limit, except]);
+    return rows.map(([taskId]) => String(taskId));
   }
 
-  /** Leased tasks whose cancellation was requested longer than `graceMs` ago, the oldest first. */
-  async listCancelOverdue(graceMs: number, limit: number): Promise<TaskRecord[]> {
-    return (await rawRows(this.dataSource, this.sql.cancelOverdue, [graceMs, limit])).map(taskOf);
+  /** Queues those of the lost tasks again that may be retried; counts the failure. */
+  async requeueLost(policies: readonly ReclaimPolicy[], taskIds: readonly string[]): Promise<ReclaimedTask[]> {
+    return reclaimedOf(await rawRows(this.dataSource, this.sql.reclaim, [policyJson(policies), taskIds, true]));
+  }
+
+  /** Takes a task from a process that is dead, whatever is to follow; `undefined` when it is not lost, or held. */
+  async reclaim(
+    policies: readonly ReclaimPolicy[],
+    taskId: string,
+    manager: EntityManager,
+  ): Promise<ReclaimedTask | undefined> {
+    return reclaimedOf(await rawRows(manager, this.sql.reclaim, [policyJson(policies), [taskId], false]))[0];
+  }
+
+  /**
+   * Leased tasks whose cancellation was requested longer than `graceMs` ago, the oldest first. Rows that somebody holds
+   * are left out.
+   */
+  async listCancelOverdue(graceMs: number, { limit, except }: LeaseBatch): Promise<TaskRecord[]> {
+    return (await rawRows(this.dataSource, this.sql.cancelOverdue, [graceMs, limit, except])).map(taskOf);
   }
 
   /** Waits for a row that somebody holds without keeping a connection for it. */
   private onRow(taskId: string, sql: string, values: unknown[], patienceMs?: number): Promise<RawRow[]> {
     return rowTurns(this.dataSource).take(taskId, () => rawRows(this.dataSource, sql, values), patienceMs);
   }
+}
+
+function policyJson(policies: readonly ReclaimPolicy[]): string {
+  return JSON.stringify(
+    policies.map(({ taskType, onInterrupted, maxAttempts, backoffMs }) => ({
+      task_type: taskType,
+      on_interrupted: onInterrupted,
+      max_attempts: maxAttempts,
+      backoff_ms: backoffMs,
+    })),
+  );
+}
+
+function reclaimedOf(rows: readonly RawRow[]): ReclaimedTask[] {
+  return rows.map((row) => ({ task: taskOf(row), verdict: row[AFTER_TASK_COLUMNS] as ReclaimVerdict }));
 }

@@ -58,7 +58,8 @@ select * from (
 where $4::boolean is null or page.waiting = $4
 order by page.task_id desc limit $6`,
     overdue: `select t.task_id from ${t.tasks} t
-where t.deadline_at <= (select clock_timestamp()) and t.status < 2 order by t.deadline_at limit $1`,
+where t.deadline_at <= (select clock_timestamp()) and t.status < 2 and t.task_id <> all ($2::uuid[])
+order by t.deadline_at limit $1 for no key update of t skip locked`,
     // Takes due hand-offs and hides them from others for a while. The clock is read once: a volatile call in the
     // condition would keep the index out.
     claim: (kind) => `

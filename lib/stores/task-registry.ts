@@ -99,6 +99,6 @@ export abstract class TaskRegistry {
   abstract markHandoffDelivered(taskId: string, kind: TaskHandoff, options?: StoreOptions): Promise<void>;
   /** Keeps the hand-off pending, due again in `retryInMs` on the database's clock. */
   abstract markHandoffFailed(taskId: string, kind: TaskHandoff, error: string, retryInMs: number): Promise<void>;
-  /** Ids of open tasks whose deadline has passed, at most `limit`. */
-  abstract listOverdue(limit: number): Promise<string[]>;
+  /** Ids of open tasks whose deadline has passed, at most `limit`, without `except` and rows that somebody holds. */
+  abstract listOverdue(limit: number, except?: readonly string[]): Promise<string[]>;
 }

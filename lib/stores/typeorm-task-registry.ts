@@ -113,8 +113,8 @@ export class TypeOrmTaskRegistry extends TaskRegistry {
     await this.onRow(taskId, this.sql.failed(kind), [taskId, error.slice(0, MAX_ERROR_LENGTH), retryInMs]);
   }
 
-  async listOverdue(limit: number): Promise<string[]> {
-    const rows = await rawRows(this.dataSource, this.sql.overdue, [limit]);
+  async listOverdue(limit: number, except: readonly string[] = []): Promise<string[]> {
+    const rows = await rawRows(this.dataSource, this.sql.overdue, [limit, except]);
     return rows.map(([taskId]) => String(taskId));
   }
 
