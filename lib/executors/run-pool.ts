@@ -94,7 +94,7 @@ export class RunPool {
   private ended(run: TaskRun, outcome: RunOutcome | 'lost'): void {
     const { taskType } = run.handler;
     this.release(taskType);
-    this.metrics.count('taskbridge_runs_total', 1, { task_type: taskType, outcome });
+    this.metrics.count('taskbridge_runs_total', 1, { task_type: taskType, outcome: countedAs(run, outcome) });
     this.measure(taskType);
     this.onEnd(run, outcome);
   }
@@ -103,4 +103,11 @@ export class RunPool {
     const active = this.all().filter((run) => run.handler.taskType === taskType).length;
     this.metrics.gauge('taskbridge_runs_active', active, { task_type: taskType });
   }
+}
+
+/** A run that could write nothing because its task was ended meanwhile counts as what ended it. */
+function countedAs({ abortReason }: TaskRun, outcome: RunOutcome | 'lost'): string {
+  if (outcome !== 'superseded') return outcome;
+  if (abortReason === 'DEADLINE') return 'deadline';
+  return abortReason === 'CANCELLED' ? 'cancelled' : outcome;
 }

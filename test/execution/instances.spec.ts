@@ -1,6 +1,7 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 import { LeaseKeeper } from '../../lib/executors/lease-keeper.js';
 import type { TaskContext, TaskHandlerOptions, TaskRunner } from '../../lib/executors/task-handler.js';
+import { type MetricLabels, NoMetrics } from '../../lib/observability/metrics-sink.js';
 import type { TaskBridgeOptions } from '../../lib/taskbridge.options.js';
 import { createTestDataSource, createTestDatabase, type TestDatabase } from '../support/database.js';
 import { ForkedWorker } from '../support/fork-worker.js';
@@ -206,6 +207,28 @@ describe('Several instances on one database', () => {
     expect((await stubborn.end(await stubborn.create('job'))).at(-1)?.payload).toEqual({ result: 2 });
     hold.open();
     expect(await stubborn.log(taskId)).toEqual(log);
+  });
+
+  it('counts runs that their deadline or the end of the grace stopped as such', async () => {
+    const outcomes: unknown[] = [];
+    class Outcomes extends NoMetrics {
+      override count(name?: string, _by?: number, labels?: MetricLabels): void {
+        if (name === 'taskbridge_runs_total') outcomes.push(labels?.['outcome']);
+      }
+    }
+    const runner: TaskRunner = {
+      run: (task) => (task.input.obeys === true ? holdOn(task) : new Promise(() => undefined)),
+    };
+    const counted = await worker(runner, {}, { ...fast, metricsSink: { useFactory: () => new Outcomes() } });
+    await counted.create('job', { obeys: true }, { deadlineMs: 300 });
+    await eventually(() => outcomes.length === 1);
+    await counted.create('job', {}, { deadlineMs: 300 });
+    await eventually(() => outcomes.length === 2);
+    const cancelled = await counted.create('job');
+    await counted.until(cancelled, (log) => log.length === 1);
+    await counted.cancel(cancelled);
+    await eventually(() => outcomes.length === 3);
+    expect(outcomes).toEqual(['deadline', 'deadline', 'cancelled']);
   });
 
   it('hands runs over at shutdown, at no cost in retries', async () => {
