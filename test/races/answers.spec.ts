@@ -28,5 +28,5 @@ describe('many answers to one question', () => {
       const types = (await world.processOf(0).events.listAfter(taskId, 0, 10)).map(({ type }) => type);
       expect(types).toEqual(['TASK_STARTED', 'TASK_SUSPENDED', 'TASK_ACTION_ACCEPTED']);
     }
-  });
+  }, 120_000);
 });
