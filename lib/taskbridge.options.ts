@@ -105,7 +105,10 @@ export interface AppendSettings {
   maxFlushEvents: number;
   /** @default 256 KiB */
   maxFlushBytes: number;
-  /** Appends that may wait; past it callers wait to enqueue. @default 10 000 */
+  /**
+   * Appends in line; past it callers wait to enqueue. Those of a task whose row somebody holds wait with their callers
+   * too, beside the line and without a limit: they take nobody's room. @default 10 000
+   */
   maxQueued: number;
   /** A flush waits this long for a row that somebody else holds, then goes on without that task, in ms. @default 300 */
   lockTimeoutMs: number;

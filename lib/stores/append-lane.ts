@@ -123,7 +123,8 @@ export class AppendLane implements OnModuleDestroy, OnApplicationShutdown {
     const appends = this.queue.take({ maxEvents, maxBytes });
     const room = maxQueued - this.queue.size;
     if (this.waitingForRoom.length > 0) for (const next of this.waitingForRoom.splice(0, room)) this.queue.push(next);
-    this.metrics.gauge('taskbridge_append_queue_size', this.queue.size + this.waitingForRoom.length);
+    const waiting = this.queue.size + this.queue.parkedSize + this.waitingForRoom.length;
+    this.metrics.gauge('taskbridge_append_queue_size', waiting);
     if (appends.length > 0) await this.delivery.deliver(appends);
   }
 

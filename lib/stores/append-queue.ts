@@ -21,9 +21,15 @@ export class AppendQueue {
   private head = 0;
   private readonly parked = new Map<string, QueuedAppend[]>();
 
-  /** Appends in line, the parked ones not counted. */
+  /** Appends in line, the parked ones not counted: they must not take the room of others. */
   get size(): number {
     return this.line.length - this.head;
+  }
+
+  get parkedSize(): number {
+    let size = 0;
+    for (const held of this.parked.values()) size += held.length;
+    return size;
   }
 
   get isEmpty(): boolean {

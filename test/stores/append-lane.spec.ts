@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { jest } from '@jest/globals';
 import { Logger } from '@nestjs/common';
 import { v7 as uuidv7 } from 'uuid';
+import { NoMetrics } from '../../lib/observability/metrics-sink.js';
 import type { AppendCommand } from '../../lib/stores/event.store.js';
 import { eventually } from '../support/eventually.js';
 import { holdRow } from '../support/held-row.js';
@@ -42,8 +43,8 @@ describe('the append lane', () => {
     await opened.close();
   });
 
-  function anotherProcess(options: Parameters<typeof createTestStores>[1] = {}): TestStores {
-    const created = createTestStores(opened.dataSource, options);
+  function anotherProcess(options: Parameters<typeof createTestStores>[1] = {}, metrics?: NoMetrics): TestStores {
+    const created = createTestStores(opened.dataSource, options, metrics);
     others.push(created);
     return created;
   }
@@ -258,6 +259,20 @@ describe('the append lane', () => {
       expect(await seqsOf(held.taskId)).toEqual(upTo(5));
     });
 
+    it('keeps more appends waiting than the lane queues without taking the room of others, and counts them', async () => {
+      const metrics = new NoMetrics();
+      const gauge = jest.spyOn(metrics, 'gauge');
+      const own = anotherProcess({ append: { lockTimeoutMs: 50, maxQueued: 10, maxFlushEvents: 10 } }, metrics);
+      const held = await startTask(stores);
+      const free = await startTask(stores);
+      const row = await holdRow(opened.database.url, held.taskId);
+      const waiting = upTo(100).map((n) => own.events.append(progress(held, n + 1)));
+      for (const n of upTo(15)) expect((await own.events.append(progress(free, n + 1))).seq).toBe(n + 1);
+      expect(gauge).toHaveBeenLastCalledWith('taskbridge_append_queue_size', 100);
+      await row.release();
+      expect((await Promise.all(waiting)).map(({ seq }) => seq)).toEqual(upTo(101).slice(1));
+    });
+
     it('delays its own task only where a statement may take less time than the lane waits for a row', async () => {
       const url = new URL(opened.database.url);
       url.searchParams.set('options', '-c statement_timeout=1000');
@@ -324,13 +339,20 @@ describe('the append lane', () => {
       const own = anotherProcess();
       const tasks = await Promise.all(upTo(20).map(() => startTask(own)));
       let killed = 0;
+      let appended = 0;
       const kill = async (): Promise<void> => {
+        // Not before the lane has got on, however slow the machine is.
+        if (appended < 100) return;
+        appended = 0;
         killed += (await opened.dataSource.query<unknown[]>(KILL_LANES)).length;
       };
       const killing = setInterval(() => void kill(), 60);
       await Promise.all(
         tasks.map(async (task) => {
-          for (let no = 2; no <= 150; no += 1) await own.events.append(progress(task, no));
+          for (let no = 2; no <= 150; no += 1) {
+            await own.events.append(progress(task, no));
+            appended += 1;
+          }
         }),
       );
       clearInterval(killing);

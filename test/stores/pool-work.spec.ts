@@ -72,12 +72,16 @@ describe("The host's pool", () => {
     await database.drop();
   });
 
-  /** Ends the session that has just logged in, and so lets everything that it was sent arrive at once. */
-  async function endHeldSession(known: number): Promise<void> {
-    const sessions = `select pid from pg_stat_activity where application_name = 'held' order by backend_start desc`;
-    let pids: { pid: number }[] = [];
-    await eventually(async () => (pids = await admin.query(sessions)).length > known);
-    await admin.query('select pg_terminate_backend($1)', [pids[0]?.pid]);
+  const sessions = async (): Promise<number[]> =>
+    (await admin.query<{ pid: number }[]>(`select pid from pg_stat_activity where application_name = 'held'`)).map(
+      ({ pid }) => pid,
+    );
+
+  /** Ends the session that logs in beside the known ones, and so lets everything that it was sent arrive at once. */
+  async function endHeldSession(known: readonly number[]): Promise<void> {
+    let pid: number | undefined;
+    await eventually(async () => (pid = (await sessions()).find((one) => !known.includes(one))) !== undefined);
+    await admin.query('select pg_terminate_backend($1)', [pid]);
   }
 
   it.each([
@@ -88,12 +92,13 @@ describe("The host's pool", () => {
     async (_, work) => {
       const busy = dataSource.createQueryRunner();
       await busy.connect();
+      const known = await sessions();
       proxy.holding = true;
       const outcome = work().then(
         () => 'done',
         (error: { message: string }) => error.message,
       );
-      await endHeldSession(1);
+      await endHeldSession(known);
       expect(await outcome).toMatch(/terminat|queryable|closed|ended/i);
       proxy.holding = false;
       await busy.release();

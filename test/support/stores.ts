@@ -1,6 +1,6 @@
 import type { DataSource } from 'typeorm';
 import { v7 as uuidv7 } from 'uuid';
-import { NoMetrics } from '../../lib/observability/metrics-sink.js';
+import { type MetricsSink, NoMetrics } from '../../lib/observability/metrics-sink.js';
 import { AfterCommit } from '../../lib/stores/after-commit.js';
 import { AnswerSchemas } from '../../lib/stores/answer-schemas.js';
 import { AppendLane } from '../../lib/stores/append-lane.js';
@@ -65,10 +65,14 @@ export interface TestStores {
 }
 
 /** Stores over one DataSource; several of them over one database act as several processes. */
-export function createTestStores(dataSource: DataSource, options: TaskBridgeRuntimeOptions = {}): TestStores {
+export function createTestStores(
+  dataSource: DataSource,
+  options: TaskBridgeRuntimeOptions = {},
+  metrics: MetricsSink = new NoMetrics(),
+): TestStores {
   const settings = resolveSettings({}, options);
   const wakeUps = new LocalWakeUps();
-  const lane = new AppendLane(dataSource, settings, wakeUps, new NoMetrics());
+  const lane = new AppendLane(dataSource, settings, wakeUps, metrics);
   const afterCommit = new AfterCommit(dataSource);
   const events = new TypeOrmEventStore(dataSource, settings, lane, afterCommit, wakeUps);
   const receipts = new TypeOrmActionReceiptStore(dataSource);
