@@ -1,7 +1,11 @@
 import pg from 'pg';
+import type { StreamApp } from '../test/support/stream-app.js';
+import { PostgresWakeUps } from '../lib/streams/index.js';
 import { attemptsOf, openInstance, reportTo } from './support/bench-instance.js';
 import type { BenchContext } from './support/bench.js';
 import { defineBench } from './support/bench.js';
+import { ServerProcess } from './support/server-process.js';
+import { eventually } from '../test/support/eventually.js';
 import type { BenchDatabase } from './support/bench-database.js';
 import { latencies } from './support/figures.js';
 import { GroupCommit, recordsOf } from './support/group-commit.js';
@@ -23,8 +27,7 @@ function byHand(commit: GroupCommit, records: ((payload: string) => string)[]): 
   return (task) => commit.append(records[task]?.(JSON.stringify(benchPayload())) ?? '');
 }
 
-async function openSides(context: BenchContext, database: BenchDatabase, tasks: number) {
-  const app = await openInstance(context, database);
+async function openSides(context: BenchContext, app: StreamApp, database: BenchDatabase, tasks: number) {
   const attempts = attemptsOf(app, await database.tasks(tasks));
   const checked = await GroupCommit.open(database.url, database.tables);
   const unchecked = await GroupCommit.open(database.url, database.tables, 'unchecked');
@@ -38,10 +41,10 @@ async function openSides(context: BenchContext, database: BenchDatabase, tasks: 
   };
 }
 
-async function manyTasks(context: BenchContext, database: BenchDatabase): Promise<void> {
+async function manyTasks(context: BenchContext, app: StreamApp, database: BenchDatabase): Promise<void> {
   const { report, scale, pairs } = context;
-  const sides = await openSides(context, database, TASKS);
-  const durationMs = scale(1_500, 100);
+  const sides = await openSides(context, app, database, TASKS);
+  const durationMs = scale(1_000, 100);
   for (const producers of scale([1, 10, 100, 1_000], [10])) {
     const run = (append: (task: number) => Promise<unknown>) => (): Promise<Figures> =>
       closedLoop(producers, durationMs, (producer, call) => append(taskOf(producer, call, producers)));
@@ -49,7 +52,7 @@ async function manyTasks(context: BenchContext, database: BenchDatabase): Promis
     const path = 'append, many tasks';
     const measured = await pairs(run(sides.limit), run(sides.ours));
     report.compare(measured, { path, variant, figure: 'rate', unit: 'events/s', reach: atLeast(0.85) });
-    const statements = await pairs(run(sides.unchecked), run(sides.limit), 1);
+    const statements = await pairs(run(sides.unchecked), run(sides.limit), producers < 100 ? 1 : 2);
     const price = { path: 'checked statement beside an unchecked one', variant, figure: 'rate', unit: 'events/s' };
     report.compare(statements, price);
     if (producers === scale(100, 10)) await besideTransactions(context, database, { producers, ours: run(sides.ours) });
@@ -79,7 +82,7 @@ async function besideTransactions(
     }
   };
   const limit = (): Promise<Figures> =>
-    closedLoop(producers, scale(1_500, 100), (producer, call) =>
+    closedLoop(producers, scale(1_000, 100), (producer, call) =>
       transaction(taskIds[taskOf(producer, call, producers)]),
     );
   report.compare(await pairs(limit, ours), {
@@ -91,11 +94,11 @@ async function besideTransactions(
   });
 }
 
-async function hotTask(context: BenchContext, database: BenchDatabase): Promise<void> {
+async function hotTask(context: BenchContext, app: StreamApp, database: BenchDatabase): Promise<void> {
   const { report, scale, pairs } = context;
-  const sides = await openSides(context, database, 1);
+  const sides = await openSides(context, app, database, 1);
   const run = (append: (task: number) => Promise<unknown>) => (): Promise<Figures> =>
-    closedLoop(scale(100, 10), scale(1_500, 100), () => append(0));
+    closedLoop(scale(100, 10), scale(1_000, 100), () => append(0));
   report.compare(await pairs(run(sides.limit), run(sides.ours)), {
     path: 'append, one hot task',
     variant: `${scale(100, 10)} producers`,
@@ -106,9 +109,8 @@ async function hotTask(context: BenchContext, database: BenchDatabase): Promise<
 }
 
 /** One event at a time, with pauses. */
-async function idle(context: BenchContext, database: BenchDatabase): Promise<void> {
+async function idle(context: BenchContext, app: StreamApp, database: BenchDatabase): Promise<void> {
   const { report, scale, pairs, defer } = context;
-  const app = await openInstance(context, database);
   const [attempt] = attemptsOf(app, await database.tasks(1));
   const client = new pg.Client({ connectionString: database.url });
   await client.connect();
@@ -138,9 +140,30 @@ async function idle(context: BenchContext, database: BenchDatabase): Promise<voi
   report.compare(measured, { path, variant: 'p99', figure: 'p99', unit: 'ms' });
 }
 
+/** The same with somebody to be notified of every event. */
+async function besidePeer(context: BenchContext, app: StreamApp, database: BenchDatabase): Promise<void> {
+  const { report, scale, pairs } = context;
+  const sides = await openSides(context, app, database, TASKS);
+  await ServerProcess.ours(context, database.url);
+  await eventually(() => !app.get(PostgresWakeUps).isAlone);
+  const producers = scale(100, 10);
+  const run = (append: (task: number) => Promise<unknown>) => (): Promise<Figures> =>
+    closedLoop(producers, scale(1_000, 100), (producer, call) => append(taskOf(producer, call, producers)));
+  report.compare(await pairs(run(sides.limit), run(sides.ours)), {
+    path: 'append, many tasks',
+    variant: `${producers} producers, another instance listening`,
+    figure: 'rate',
+    unit: 'events/s',
+  });
+}
+
 defineBench(async (context) => {
   const database = await context.database();
-  await idle(context, database);
-  await manyTasks(context, database);
-  await hotTask(context, database);
+  const app = await openInstance(context, database);
+  await idle(context, app, database);
+  // An instance notifies others until it is certain that there are none.
+  if (context.size === 'full') await eventually(() => app.get(PostgresWakeUps).isAlone, 60_000);
+  await manyTasks(context, app, database);
+  await hotTask(context, app, database);
+  await besidePeer(context, app, database);
 });

@@ -48,7 +48,7 @@ defineBench(async (context) => {
   const remote = await openInstance(context, database);
   const embedded = await openInstance(context, database, { execution: {}, executor: EagerExecutor });
   const create = (port: number) => async (): Promise<Figures> => {
-    const load = { port, connections: scale(CONNECTIONS, 4), durationMs: scale(2_000, 100) };
+    const load = { port, connections: scale(CONNECTIONS, 4), durationMs: scale(1_500, 100) };
     return (await clients.calls.call('createTasks', load)) as Figures;
   };
   const path = 'create over HTTP';

@@ -43,7 +43,7 @@ defineBench(async (context) => {
   const events = app.get(EventStore);
 
   const measure = async (): Promise<Figures> => {
-    const { rate = NaN } = await closedLoop(PRODUCERS, scale(1_500, 100), (producer, call) =>
+    const { rate = NaN } = await closedLoop(PRODUCERS, scale(1_000, 100), (producer, call) =>
       reportTo(attempts[(producer + call * PRODUCERS) % attempts.length]),
     );
     const times: number[] = [];

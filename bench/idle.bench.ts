@@ -62,27 +62,27 @@ defineBench(async (context) => {
       taskIds.map((taskId) => bareTarget(server.port, kind, taskId)),
     );
   };
-  const populations: [string, string[]][] = [
-    ['of one task', taskIds.slice(0, 1)],
-    ['of a task each', taskIds],
+  const one = taskIds.slice(0, 1);
+  const populations: [FollowerKind, string, string[]][] = [
+    ['sse', 'of one task', one],
+    ['websocket', 'of one task', one],
+    ['websocket', 'of a task each', taskIds],
   ];
-  for (const kind of ['sse', 'websocket'] satisfies FollowerKind[]) {
-    for (const [tasks, ids] of scale(populations, populations.slice(0, 1))) {
-      const measured = await pairs(
-        () => bare(kind),
-        () => ours(kind, ids),
-        1,
-      );
-      const path = 'idle followers';
-      const variant = `${followers.toLocaleString('en')} ${kind} ${tasks}`;
-      report.compare(measured, { path, variant: `${variant}, heap`, figure: 'heap', unit: 'KiB', reach: atMost(2) });
-      report.compare(measured, { path, variant: `${variant}, RSS`, figure: 'rss', unit: 'KiB', reach: atMost(2) });
-      report.compare(measured, {
-        path,
-        variant: `${variant}, beat every ${BEAT_MS / 1_000} s`,
-        figure: 'cpu',
-        unit: 'µs CPU/s',
-      });
-    }
+  for (const [kind, tasks, ids] of populations) {
+    const measured = await pairs(
+      () => bare(kind),
+      () => ours(kind, ids),
+      1,
+    );
+    const path = 'idle followers';
+    const variant = `${followers.toLocaleString('en')} ${kind} ${tasks}`;
+    report.compare(measured, { path, variant: `${variant}, heap`, figure: 'heap', unit: 'KiB', reach: atMost(2) });
+    report.compare(measured, { path, variant: `${variant}, RSS`, figure: 'rss', unit: 'KiB', reach: atMost(2) });
+    report.compare(measured, {
+      path,
+      variant: `${variant}, beat every ${BEAT_MS / 1_000} s`,
+      figure: 'cpu',
+      unit: 'µs CPU/s',
+    });
   }
 });

@@ -18,7 +18,7 @@ async function paced(
   group: FollowerGroup,
   send: (task: number) => Promise<unknown>,
 ): Promise<Figures> {
-  const [rate, durationMs] = [scale(10_000, 500), scale(3_000, 200)];
+  const [rate, durationMs] = [scale(10_000, 500), scale(2_000, 200)];
   await group.start(10);
   const startedUs = nowUs();
   const total = await openLoop(rate, durationMs, (call) => send(call % group.size));
@@ -28,7 +28,7 @@ async function paced(
 }
 
 async function flatOut(context: BenchContext, group: FollowerGroup, sendAll: () => void): Promise<Figures> {
-  const rounds = context.scale(150, 5);
+  const rounds = context.scale(100, 5);
   await group.start();
   const startedUs = nowUs();
   const { cpuUs } = await withCpu(async () => {

@@ -1,7 +1,7 @@
 import type { FastifyReply } from 'fastify';
 
-/** Sends one JSON answer, unless a host's interceptor has answered in the meantime. */
-export function sendJson(reply: FastifyReply, status: number, body: object): void {
+/** Sends one JSON answer, which may be written already, unless a host's interceptor has answered in the meantime. */
+export function sendJson(reply: FastifyReply, status: number, body: object | string): void {
   if (reply.sent || reply.raw.headersSent) return;
   // Answers are the caller's own and change from one request to the next.
   if (!reply.hasHeader('cache-control')) void reply.header('cache-control', 'no-store');

@@ -113,7 +113,7 @@ export function createTasksController(paths: HttpRouteSettings, decorators: read
         gap: asText,
       });
       const { gap, waitTimeoutMs = this.settings.streams.pollWaitTimeoutMs, maxEvents = DEFAULT_POLL_EVENTS } = asked;
-      const result = await this.polling.poll({
+      const result = await this.polling.pollJson({
         taskId: taskIdOf(request),
         afterSeq,
         // Fastify answers HEAD by this handler as well; nobody waits for headers.

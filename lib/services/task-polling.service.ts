@@ -35,17 +35,30 @@ export class TaskPollingService {
    * shuts down.
    */
   async poll(query: PollEventsQuery): Promise<PollEventsResult> {
+    const { frames, hasMore, nextAfterEventId } = await this.page(query);
+    return { taskId: query.taskId, events: frames.map((frame) => frame.toEvent()), nextAfterEventId, hasMore };
+  }
+
+  /** The same as JSON text: stored payloads go through unparsed. */
+  async pollJson(query: PollEventsQuery): Promise<string> {
+    const { frames, hasMore, nextAfterEventId } = await this.page(query);
+    const events = frames.map((frame) => frame.json()).join(',');
+    const { taskId } = query;
+    return `{"taskId":${JSON.stringify(taskId)},"events":[${events}],"nextAfterEventId":${JSON.stringify(nextAfterEventId)},"hasMore":${hasMore}}`;
+  }
+
+  private async page(query: PollEventsQuery): Promise<PolledPage> {
     const task = await this.registry.getTask(query.taskId);
     if (!task) throw taskNotFound(query.taskId);
     const { isGap } = startAfter(task, query.afterSeq);
     if (isGap) this.metrics.count('taskbridge_stream_gaps_total', 1, POLL);
     if (isGap && query.gap) throw await this.gaps.refusal(query.taskId);
     if (task.lastSeq > query.afterSeq) return this.read(query);
-    if (isTerminalStatus(task.status) || query.waitTimeoutMs <= 0) return resultOf(query, [], false);
+    if (isTerminalStatus(task.status) || query.waitTimeoutMs <= 0) return pageOf(query, [], false);
     return this.waitForMore(task, query);
   }
 
-  private async waitForMore(task: TaskRecord, query: PollEventsQuery): Promise<PollEventsResult> {
+  private async waitForMore(task: TaskRecord, query: PollEventsQuery): Promise<PolledPage> {
     this.drain.assertOpen();
     const tail = this.tails.watch(task.taskId, query.afterSeq, task.lastSeq);
     const wait = new PollWait(tail, query.afterSeq, performance.now() + query.waitTimeoutMs);
@@ -55,7 +68,7 @@ export class TaskPollingService {
       await wait.until(query.signal);
       if (tail.isGone) throw taskNotFound(task.taskId);
       const batch = tail.next(query.afterSeq, query.maxEvents);
-      return resultOf(query, batch?.frames ?? [], (batch?.toSeq ?? tail.lastSeq) < tail.lastSeq);
+      return pageOf(query, batch?.frames ?? [], (batch?.toSeq ?? tail.lastSeq) < tail.lastSeq);
     } finally {
       this.drain.remove(wait);
       this.ticker.remove(wait);
@@ -64,25 +77,27 @@ export class TaskPollingService {
   }
 
   /** One more row than asked for tells whether more exist. */
-  private async read(query: PollEventsQuery): Promise<PollEventsResult> {
+  private async read(query: PollEventsQuery): Promise<PolledPage> {
     const rows = await this.events.listAfter(query.taskId, query.afterSeq, query.maxEvents + 1);
     const next = rows[0]?.seq;
     // The task had more when it was looked at.
     if (next === undefined && !(await this.registry.getTask(query.taskId))) throw taskNotFound(query.taskId);
     if (query.gap && next !== query.afterSeq + 1) throw await this.gaps.refusal(query.taskId);
     const frames = rows.slice(0, query.maxEvents).map((row) => new EventFrame(row));
-    return resultOf(query, frames, rows.length > query.maxEvents);
+    return pageOf(query, frames, rows.length > query.maxEvents);
   }
 }
 
 const POLL = { transport: 'poll' } as const;
 
-function resultOf(query: PollEventsQuery, frames: readonly EventFrame[], hasMore: boolean): PollEventsResult {
+/** What a poll answers with. */
+interface PolledPage {
+  frames: readonly EventFrame[];
+  nextAfterEventId: string | null;
+  hasMore: boolean;
+}
+
+function pageOf(query: PollEventsQuery, frames: readonly EventFrame[], hasMore: boolean): PolledPage {
   const lastSeq = frames.at(-1)?.seq ?? query.afterSeq;
-  return {
-    taskId: query.taskId,
-    events: frames.map((frame) => frame.toEvent()),
-    nextAfterEventId: lastSeq === 0 ? null : formatEventId(lastSeq),
-    hasMore,
-  };
+  return { frames, nextAfterEventId: lastSeq === 0 ? null : formatEventId(lastSeq), hasMore };
 }

@@ -56,7 +56,7 @@ export class AppendLane implements OnModuleDestroy, OnApplicationShutdown {
     return new Promise((resolve, reject) => {
       const prepared = prepareAppend(command, this.settings.append.maxPayloadBytes);
       if (this.isClosed) throw new TaskBridgeError('SERVICE_UNAVAILABLE', 'This process is stopping; append elsewhere');
-      this.enqueue({ ...prepared, resolve, reject });
+      this.enqueue(Object.assign(prepared, { resolve, reject }));
     });
   }
 

@@ -25,7 +25,8 @@ const PROBE = /^\{"o":"[^"]*","p":(\d+)\}$/;
 
 /** JSON of one event's entry. */
 export function eventEntry({ taskId, seq, type, createdAt, payloadJson }: LogEvent): string {
-  return JSON.stringify([taskId, seq, TASK_EVENT_TYPES.indexOf(type), Date.parse(createdAt), payloadJson]);
+  const code = TASK_EVENT_TYPES.indexOf(type);
+  return `["${taskId}",${seq},${code},${Date.parse(createdAt)},${JSON.stringify(payloadJson)}]`;
 }
 
 /** The message of a probe. */
@@ -33,9 +34,9 @@ export function probeMessage(origin: string, probe: number): string {
   return JSON.stringify({ o: origin, p: probe });
 }
 
-/** Whether an entry fits a message at all, by itself. */
-export function fitsMessage(entry: string, origin: string): boolean {
-  return Buffer.byteLength(entry) <= MAX_MESSAGE_BYTES - Buffer.byteLength(wrap(origin, 'e', []));
+/** How long an entry may be that fits a message by itself, in bytes. */
+export function maxEntryBytes(origin: string): number {
+  return MAX_MESSAGE_BYTES - Buffer.byteLength(wrap(origin, 'e', []));
 }
 
 /** Packs entries of one section, each of which fits, into as few messages as their order allows. */

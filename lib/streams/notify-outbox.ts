@@ -1,5 +1,5 @@
 import type { LogEvent } from '../stores/records.js';
-import { eventEntry, fitsMessage, packMessages, probeMessage } from './notify-message.js';
+import { eventEntry, maxEntryBytes, packMessages, probeMessage } from './notify-message.js';
 import type { WorkKind } from './wake-ups.js';
 
 /** Past this many waiting bytes events shrink to hints: whoever receives one reads the log. */
@@ -9,20 +9,22 @@ const MAX_HINTS = 10_000;
 
 /** What this process has to tell the others, gathered while a notification is on its way. */
 export class NotifyOutbox {
-  private entries: string[] = [];
+  private events: LogEvent[] = [];
   private waitingBytes = 0;
-  private waitingTasks = new Set<string>();
   private readonly hints = new Set<string>();
   private readonly work = new Set<string>();
   private probe: number | undefined;
+  private readonly maxEntryBytes: number;
 
   constructor(
     private readonly origin: string,
     private readonly carriesEvents: boolean,
-  ) {}
+  ) {
+    this.maxEntryBytes = maxEntryBytes(origin);
+  }
 
   get isEmpty(): boolean {
-    return this.entries.length === 0 && this.hints.size === 0 && this.work.size === 0 && this.probe === undefined;
+    return this.events.length === 0 && this.hints.size === 0 && this.work.size === 0 && this.probe === undefined;
   }
 
   addEvents(events: readonly LogEvent[]): void {
@@ -44,14 +46,14 @@ export class NotifyOutbox {
 
   /** Keeps no events: while nobody can be notified, only which tasks have grown. */
   shrink(): void {
-    for (const taskId of this.waitingTasks) this.addHint(taskId);
+    for (const { taskId } of this.events) this.addHint(taskId);
     this.clearEvents();
   }
 
   /** Everything that waits, as messages. Hints come last: by then the events before them are on their way. */
   take(): string[] {
     const work = packMessages(this.origin, 'w', takeAll(this.work));
-    const events = packMessages(this.origin, 'e', this.entries);
+    const events = packMessages(this.origin, 'e', this.entries());
     const taskIds = takeAll(this.hints).map((taskId) => JSON.stringify(taskId));
     const probe = this.probe === undefined ? [] : [probeMessage(this.origin, this.probe)];
     this.clearEvents();
@@ -60,18 +62,31 @@ export class NotifyOutbox {
   }
 
   private addEvent(event: LogEvent): void {
-    const entry = this.carriesEvents ? eventEntry(event) : '';
-    if (entry === '' || !fitsMessage(entry, this.origin)) return this.addHint(event.taskId);
-    this.entries.push(entry);
-    this.waitingTasks.add(event.taskId);
-    this.waitingBytes += entry.length;
+    if (!this.carriesEvents) return this.addHint(event.taskId);
+    this.events.push(event);
+    this.waitingBytes += event.payloadJson.length;
     if (this.waitingBytes > MAX_WAITING_BYTES) this.shrink();
   }
 
+  /** Written only now, when whoever appended is answered. One that is too long becomes a hint. */
+  private entries(): string[] {
+    const entries: string[] = [];
+    for (const event of this.events) {
+      const entry = eventEntry(event);
+      if (this.fits(entry)) entries.push(entry);
+      else this.addHint(event.taskId);
+    }
+    return entries;
+  }
+
+  /** A UTF-16 unit takes three bytes at most. */
+  private fits(entry: string): boolean {
+    return entry.length * 3 <= this.maxEntryBytes || Buffer.byteLength(entry) <= this.maxEntryBytes;
+  }
+
   private clearEvents(): void {
-    this.entries = [];
+    this.events = [];
     this.waitingBytes = 0;
-    this.waitingTasks = new Set();
   }
 }
 

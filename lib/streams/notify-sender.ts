@@ -5,8 +5,11 @@ import type { NotifyChannel } from './notify-channel.js';
 import { NotifyOutbox } from './notify-outbox.js';
 import { ReconnectingClient } from './reconnecting-client.js';
 
-/** Notifies every listener of the channel; one statement for all messages that wait. Not prepared, for poolers. */
-const NOTIFY = 'select pg_notify($1, message) from unnest($2::text[]) as message';
+/**
+ * Notifies every listener of the channel; one statement for all messages that wait, as JSON because writing an array for
+ * `pg` costs several times as much. Not prepared, for poolers.
+ */
+const NOTIFY = 'select pg_notify($1, message) from json_array_elements_text($2::json) as message';
 const FLUSH_STEP_MS = 5;
 
 /** Sends what the outbox holds, one statement at a time; what gathers meanwhile goes out with the next one. */
@@ -46,8 +49,11 @@ export class NotifySender {
 
   /** Call after each addition to the outbox. Without a connection the others learn of it later, or by their poll. */
   flush(): void {
-    if (!this.isConnected) this.outbox.shrink();
-    else if (!this.sending) void this.sendAll();
+    if (!this.isConnected) return this.outbox.shrink();
+    if (this.sending) return;
+    this.sending = true;
+    // Whoever appended goes on first: the next flush is on its way while this is written.
+    setImmediate(() => void this.sendAll());
   }
 
   /** Sends what waits, for at most `limitMs`, then disconnects. */
@@ -59,10 +65,9 @@ export class NotifySender {
   }
 
   private async sendAll(): Promise<void> {
-    this.sending = true;
     try {
       for (let client = this.connection.current; client && !this.outbox.isEmpty; client = this.connection.current) {
-        await client.query(NOTIFY, [this.channelName, this.outbox.take()]);
+        await client.query(NOTIFY, [this.channelName, JSON.stringify(this.outbox.take())]);
       }
     } catch (error) {
       this.logger.debug(`A notification was lost, others find its events by their poll: ${messageOf(error)}`);

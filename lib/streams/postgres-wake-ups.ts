@@ -16,6 +16,7 @@ import { TASKBRIDGE_DATA_SOURCE, TASKBRIDGE_PROCESS_ID, TASKBRIDGE_SETTINGS } fr
 import { NotifyChannel } from './notify-channel.js';
 import { isFrom, parseNotification, probeOf } from './notify-message.js';
 import { NotifyOutbox } from './notify-outbox.js';
+import { NotifyPeers } from './notify-peers.js';
 import { NotifySender } from './notify-sender.js';
 import { ReconnectingClient } from './reconnecting-client.js';
 import { type WakeUpHandlers, WakeUps, type WorkKind } from './wake-ups.js';
@@ -37,7 +38,7 @@ const STEP_MS = 5;
 
 /**
  * Wake-ups over LISTEN/NOTIFY on two connections of their own, never the pool's: locally at once, to other processes
- * by one coalesced notification. A probe that it sends to itself tells whether notifications arrive, which a proxy
+ * by one coalesced notification, if there are any. A probe that it sends to itself tells whether notifications arrive, which a proxy
  * between can prevent without an error; until they do, followers poll.
  */
 @Injectable()
@@ -47,6 +48,7 @@ export class PostgresWakeUps extends WakeUps implements OnApplicationBootstrap, 
   private readonly outbox: NotifyOutbox;
   private readonly sender: NotifySender;
   private readonly listener: ReconnectingClient;
+  private readonly peers = new NotifyPeers();
   private readonly flushLimitMs: number;
   private checkTimer: NodeJS.Timeout | undefined;
   private probeSent = 0;
@@ -82,6 +84,11 @@ export class PostgresWakeUps extends WakeUps implements OnApplicationBootstrap, 
   /** For readiness and logs. */
   get mode(): ListenerMode {
     return this.hearing ? 'listening' : 'polling';
+  }
+
+  /** No other process listens: nobody is notified until one announces itself. */
+  get isAlone(): boolean {
+    return this.peers.isAlone;
   }
 
   /** Subscriptions that are held now. */
@@ -124,25 +131,28 @@ export class PostgresWakeUps extends WakeUps implements OnApplicationBootstrap, 
   publishEvents(events: readonly LogEvent[]): void {
     if (events.length === 0) return;
     this.deliver('local', (handlers) => handlers.onEvents?.(events));
-    this.outbox.addEvents(events);
-    this.sender.flush();
+    this.notify(() => this.outbox.addEvents(events));
   }
 
   publishHint(taskId: string): void {
     this.deliver('local', (handlers) => handlers.onHint?.(taskId));
-    this.outbox.addHint(taskId);
-    this.sender.flush();
+    this.notify(() => this.outbox.addHint(taskId));
   }
 
   publishWork(kind: WorkKind, taskId: string): void {
     this.deliver('local', (handlers) => handlers.onWork?.(kind, taskId));
-    this.outbox.addWork(kind, taskId);
-    this.sender.flush();
+    this.notify(() => this.outbox.addWork(kind, taskId));
   }
 
   subscribe(handlers: Partial<WakeUpHandlers>): () => void {
     this.subscribers.add(handlers);
     return () => void this.subscribers.delete(handlers);
+  }
+
+  private notify(add: () => void): void {
+    if (this.peers.isAlone) return;
+    add();
+    this.sender.flush();
   }
 
   private get isConnected(): boolean {
@@ -168,7 +178,9 @@ export class PostgresWakeUps extends WakeUps implements OnApplicationBootstrap, 
     if (isFrom(this.processId, payload)) return this.hear(probeOf(payload));
     const notification = parseNotification(payload);
     if (!notification) return;
-    const { events, hints, work } = notification;
+    const { origin, events, hints, work } = notification;
+    // It has just come, and skips this process until it hears of it.
+    if (this.peers.heard(origin, performance.now())) this.probe();
     if (events.length > 0) this.deliver('notification', (handlers) => handlers.onEvents?.(events));
     for (const taskId of hints) this.deliver('hint', (handlers) => handlers.onHint?.(taskId));
     for (const [kind, taskId] of work) this.deliver('notification', (handlers) => handlers.onWork?.(kind, taskId));
@@ -201,6 +213,7 @@ export class PostgresWakeUps extends WakeUps implements OnApplicationBootstrap, 
   }
 
   private check(nowMs: number): void {
+    this.peers.check(nowMs);
     const sinceProbeMs = nowMs - this.probedAtMs;
     if (!this.hearing) this.checkDeafness(nowMs);
     else if (this.probeHeard < this.probeSent && sinceProbeMs > PROBE_TIMEOUT_MS) this.setHearing(false);
@@ -220,6 +233,7 @@ export class PostgresWakeUps extends WakeUps implements OnApplicationBootstrap, 
     if (hearing === this.hearing) return;
     this.hearing = hearing;
     this.deafSinceMs = performance.now();
+    this.peers.setHearing(hearing, this.deafSinceMs);
     this.metrics.gauge('taskbridge_listener_deaf', hearing ? 0 : 1);
     if (!hearing) this.logger.warn('Notifications have stopped: followers poll');
     else if (this.wasDeaf) this.logger.log('Notifications arrive again');

@@ -1,5 +1,5 @@
 import { Logger } from '@nestjs/common';
-import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { afterEach, beforeEach, describe, expect, it, jest } from '@jest/globals';
 import type { DataSource } from 'typeorm';
 import { v7 as uuidv7 } from 'uuid';
 import { type MetricLabels, NoMetrics } from '../../lib/observability/metrics-sink.js';
@@ -145,6 +145,34 @@ describe('wake-ups over LISTEN/NOTIFY', () => {
     await eventually(() => b.hints.length === 1);
     expect(b.hints).toEqual([taskId]);
     expect(b.events).toEqual([]);
+  });
+
+  it('notifies nobody while it is alone, and the next process as soon as that listens', async () => {
+    const a = await process();
+    const listener = new NotifyChannel(dataSource, undefined).createClient('test');
+    await listener.connect();
+    await listener.query(`listen "${await channelName()}"`);
+    let notifications = 0;
+    listener.on('notification', ({ payload = '' }) => (notifications += payload.includes('"p":') ? 0 : 1));
+    const now = performance.now.bind(performance);
+    const later = jest.spyOn(performance, 'now').mockImplementation(() => now() + 20_000);
+    try {
+      await eventually(() => a.wakeUps.isAlone);
+      a.wakeUps.publishEvents([event(uuidv7(), 1)]);
+      a.wakeUps.publishHint(uuidv7());
+      a.wakeUps.publishWork('runnable', uuidv7());
+      const b = await process();
+      await eventually(() => !a.wakeUps.isAlone);
+      expect(notifications).toBe(0);
+      const taskId = uuidv7();
+      a.wakeUps.publishEvents([event(taskId, 1)]);
+      await eventually(() => b.events.length === 1);
+      expect(b.events[0]?.taskId).toBe(taskId);
+      await eventually(() => notifications === 1);
+    } finally {
+      later.mockRestore();
+      await listener.end();
+    }
   });
 
   it('keeps payloads out of notifications when told to', async () => {
