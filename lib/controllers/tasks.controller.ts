@@ -24,6 +24,7 @@ import { TaskCreationService } from '../services/task-creation.service.js';
 import { TaskPollingService } from '../services/task-polling.service.js';
 import { TaskQueryService } from '../services/task-query.service.js';
 import { AttachmentStore } from '../stores/attachment.store.js';
+import type { TaskRecord } from '../stores/records.js';
 import { TaskBridgeError, taskNotFound } from '../taskbridge.errors.js';
 import type { HttpRouteSettings, TaskBridgeSettings } from '../taskbridge.options.js';
 import { TASKBRIDGE_SETTINGS } from '../taskbridge.tokens.js';
@@ -113,8 +114,7 @@ export function createTasksController(paths: HttpRouteSettings, decorators: read
         gap: asText,
       });
       const { gap, waitTimeoutMs = this.settings.streams.pollWaitTimeoutMs, maxEvents = DEFAULT_POLL_EVENTS } = asked;
-      const result = await this.polling.pollJson({
-        taskId: taskIdOf(request),
+      const result = await this.polling.pollJson(taskOf(request), {
         afterSeq,
         // Fastify answers HEAD by this handler as well; nobody waits for headers.
         waitTimeoutMs: request.method === 'HEAD' ? 0 : waitTimeoutMs,
@@ -156,7 +156,12 @@ export function createTasksController(paths: HttpRouteSettings, decorators: read
 
 /** The id as the database writes it; the path may have it in capitals. */
 function taskIdOf(request: FastifyRequest): string {
+  return taskOf(request).taskId;
+}
+
+/** As the guards have read it for this request. */
+function taskOf(request: FastifyRequest): TaskRecord {
   const task = requestTask(request.raw);
   if (!task) throw taskNotFound('');
-  return task.taskId;
+  return task;
 }

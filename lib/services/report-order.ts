@@ -6,7 +6,9 @@ const ignore = (): void => undefined;
  * for it. A refused report holds nobody up, and its rejection is lost when nobody awaits it.
  */
 export class ReportOrder {
-  private readonly open = new Set<Promise<unknown>>();
+  private begun = 0;
+  private open = 0;
+  private readonly waiting: Waiting[] = [];
   private barrier: Promise<void> | undefined;
 
   ordinary<T>(report: () => Promise<T>): Promise<T> {
@@ -23,18 +25,35 @@ export class ReportOrder {
   }
 
   /** Resolves when everything reported so far has settled. */
-  async settled(): Promise<void> {
-    await Promise.allSettled(this.open);
+  settled(): Promise<void> {
+    if (this.open === 0) return Promise.resolve();
+    return new Promise((resolve) => this.waiting.push({ upTo: this.begun, left: this.open, resolve }));
   }
 
   private lift(barrier: Promise<void>): void {
     if (this.barrier === barrier) this.barrier = undefined;
   }
 
+  /** Counts instead of keeping the reports: a set that one comes into and goes out of costs more than the append. */
   private track<T>(report: Promise<T>): Promise<T> {
-    this.open.add(report);
-    const forget = () => this.open.delete(report);
+    this.open += 1;
+    const number = (this.begun += 1);
+    const forget = () => this.forget(number);
     report.then(forget, forget);
     return report;
   }
+
+  private forget(number: number): void {
+    this.open -= 1;
+    if (this.waiting.length === 0) return;
+    for (const waiting of this.waiting) if (number <= waiting.upTo) waiting.left -= 1;
+    while (this.waiting[0]?.left === 0) this.waiting.shift()?.resolve();
+  }
+}
+
+/** One that waits for the reports up to a number; whoever came later waits for those as well. */
+interface Waiting {
+  readonly upTo: number;
+  left: number;
+  readonly resolve: () => void;
 }

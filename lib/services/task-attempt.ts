@@ -1,4 +1,4 @@
-import type { TaskEventPayloads, TaskEventType, TaskMessageLevel } from '@taskbridge/protocol';
+import type { TaskEventPayloads, TaskEventType, TaskMessageLevel, TaskProgressPayload } from '@taskbridge/protocol';
 import type { ProgressDetails } from '../executors/task-handler.js';
 import type { AppendResult, EventStore } from '../stores/event.store.js';
 import type { SuspensionRequest } from '../stores/records.js';
@@ -69,11 +69,9 @@ export class TaskAttempt {
   /** `progress` is a percentage, 0–100. */
   progress(progress: number, details: ProgressDetails = {}, options?: ReportOptions): Promise<AppendResult> {
     const { stage, message } = details;
-    const payload = {
-      progress,
-      ...(stage === undefined ? {} : { stage }),
-      ...(message === undefined ? {} : { message }),
-    };
+    const payload: TaskProgressPayload = { progress };
+    if (stage !== undefined) payload.stage = stage;
+    if (message !== undefined) payload.message = message;
     return this.report('TASK_PROGRESS', payload, options);
   }
 
@@ -93,6 +91,7 @@ export class TaskAttempt {
 
   /** Appends what streams have merged so far. */
   cutStreams(): void {
+    if (this.merging.size === 0) return;
     for (const stream of this.merging) stream.cut();
   }
 

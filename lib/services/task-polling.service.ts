@@ -35,21 +35,21 @@ export class TaskPollingService {
    * shuts down.
    */
   async poll(query: PollEventsQuery): Promise<PollEventsResult> {
-    const { frames, hasMore, nextAfterEventId } = await this.page(query);
+    const task = await this.registry.getTask(query.taskId);
+    if (!task) throw taskNotFound(query.taskId);
+    const { frames, hasMore, nextAfterEventId } = await this.page(task, query);
     return { taskId: query.taskId, events: frames.map((frame) => frame.toEvent()), nextAfterEventId, hasMore };
   }
 
-  /** The same as JSON text: stored payloads go through unparsed. */
-  async pollJson(query: PollEventsQuery): Promise<string> {
-    const { frames, hasMore, nextAfterEventId } = await this.page(query);
+  /** The same as JSON text, for a caller that has just read the task: stored payloads go through unparsed. */
+  async pollJson(task: TaskRecord, query: Omit<PollEventsQuery, 'taskId'>): Promise<string> {
+    const { taskId } = task;
+    const { frames, hasMore, nextAfterEventId } = await this.page(task, { ...query, taskId });
     const events = frames.map((frame) => frame.json()).join(',');
-    const { taskId } = query;
     return `{"taskId":${JSON.stringify(taskId)},"events":[${events}],"nextAfterEventId":${JSON.stringify(nextAfterEventId)},"hasMore":${hasMore}}`;
   }
 
-  private async page(query: PollEventsQuery): Promise<PolledPage> {
-    const task = await this.registry.getTask(query.taskId);
-    if (!task) throw taskNotFound(query.taskId);
+  private async page(task: TaskRecord, query: PollEventsQuery): Promise<PolledPage> {
     const { isGap } = startAfter(task, query.afterSeq);
     if (isGap) this.metrics.count('taskbridge_stream_gaps_total', 1, POLL);
     if (isGap && query.gap) throw await this.gaps.refusal(query.taskId);
