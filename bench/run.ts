@@ -24,6 +24,8 @@ if (files.length === 0 || files.length < names.length) {
   process.exit(2);
 }
 
+/** All together; what is not done by then is given up, so that a run always ends. */
+const LIMIT_MS = Number(process.env['BENCH_MINUTES'] ?? 10) * 60_000;
 const startedAt = performance.now();
 const postgres = await FaultPostgres.open();
 const rows: Row[] = [];
@@ -51,6 +53,7 @@ async function runOne(file: string): Promise<void> {
   console.log(`\n== ${name} (${Math.round((performance.now() - startedAt) / 1_000)} s)`);
   const child = forkTypeScript(`bench/${file}`, execArgv);
   child.process.stdout?.pipe(process.stdout);
+  const outOfTime = setTimeout(() => child.process.kill('SIGKILL'), LIMIT_MS - (performance.now() - startedAt));
   try {
     await Promise.race([once(child.process, 'message'), child.exited]);
     const request: BenchRequest = { postgresUrl: postgres.url(), size };
@@ -60,6 +63,7 @@ async function runOne(file: string): Promise<void> {
   } catch (error) {
     problems.push(`${name}: ${String(error)}\n${child.output()}`);
   } finally {
+    clearTimeout(outOfTime);
     if (child.process.connected) child.process.disconnect();
     await child.exited;
   }
