@@ -1,15 +1,11 @@
-import { StoreForeignError, StoreNewerError } from './errors.js';
+import { refuseVersion } from './file-head.js';
 import { APPLICATION_ID, MIGRATIONS } from './schema.js';
 import type { SqliteDatabase } from './sqlite/sqlite-database.js';
 
-/** Throws for a newer file, and for one of something else. Only reads. */
+/** Throws for a newer file, for one of something else, and for one without its version. Only reads. */
 export function refuseOthers(database: SqliteDatabase, path: string): void {
-  const version = numberOf(database, 'user_version');
-  const applicationId = numberOf(database, 'application_id');
   const { tables } = database.prepare('select count(*) as tables from sqlite_schema').get() ?? {};
-  const isNew = applicationId === 0 && version === 0 && tables === 0;
-  if (!isNew && applicationId !== APPLICATION_ID) throw new StoreForeignError(path);
-  if (version > MIGRATIONS.length) throw new StoreNewerError(path, version, MIGRATIONS.length);
+  refuseVersion(path, numberOf(database, 'application_id'), numberOf(database, 'user_version'), Number(tables) > 0);
 }
 
 /**

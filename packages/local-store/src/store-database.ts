@@ -53,6 +53,7 @@ export class StoreDatabase {
       tellingFailures(this.path, () => this.file.database.close());
     } finally {
       this.file.lock.close();
+      this.file.openFile.release();
     }
   }
 

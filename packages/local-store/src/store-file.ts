@@ -1,7 +1,19 @@
-import { closeSync, existsSync, fsyncSync, mkdirSync, openSync, renameSync, statSync } from 'node:fs';
+import {
+  accessSync,
+  closeSync,
+  constants,
+  existsSync,
+  fsyncSync,
+  mkdirSync,
+  openSync,
+  renameSync,
+  statSync,
+} from 'node:fs';
 import path from 'node:path';
-import { StoreCorruptError, StoreUnavailableError } from './errors.js';
+import { LocalStoreError, StoreCorruptError, StoreUnavailableError } from './errors.js';
+import { refuseByHead, sizeOf } from './file-head.js';
 import { migrate, refuseOthers } from './migrations.js';
+import { OpenFile } from './open-files.js';
 import { tellingFailures } from './store-failures.js';
 import type { StoreSettings } from './settings.js';
 import { findSqlite } from './sqlite/find-sqlite.js';
@@ -12,6 +24,8 @@ export interface StoreFile {
   database: SqliteDatabase;
   /** Held until the file is closed; the system frees it when the process dies. */
   lock: SqliteDatabase;
+  /** Keeps this process from opening it twice; to be released after the locks. */
+  openFile: OpenFile;
   /** Where a damaged file was moved to by this open. */
   setAsidePath: string | null;
 }
@@ -19,18 +33,35 @@ export interface StoreFile {
 /** Creates what is missing: the folder with mode 0700, the files with mode 0600. */
 export function openStoreFile(settings: StoreSettings): StoreFile {
   const open = findSqlite();
-  createPrivately(settings.path);
-  const lock = lockStore(open, settings);
+  const openFile = usingFiles(settings.path, () => new OpenFile(settings.path));
   try {
-    return { lock, ...openOrSetAside(open, settings) };
+    refuseUnlocked(settings);
+    const lock = lockStore(open, settings);
+    try {
+      return { openFile, lock, ...openOrSetAside(open, settings, openFile) };
+    } catch (error) {
+      lock.close();
+      throw error;
+    }
   } catch (error) {
-    lock.close();
+    openFile.release();
     throw error;
+  }
+}
+
+/** No lock is left beside a file that is refused: a store in use has its lock already. */
+function refuseUnlocked({ path: file, onCorrupt }: StoreSettings): void {
+  if (existsSync(`${file}.lock`)) return;
+  try {
+    usingFiles(file, () => refuseByHead(file));
+  } catch (error) {
+    if (onCorrupt !== 'set-aside' || !(error instanceof StoreCorruptError)) throw error;
   }
 }
 
 // A file of its own is locked, so that the lock also covers setting a damaged store aside. Nothing is ever written to it.
 function lockStore(open: SqliteDriver, { path: file, busyTimeoutMs }: StoreSettings): SqliteDatabase {
+  createPrivately(file, `${file}.lock`);
   return tellingFailures(file, () =>
     openWith(open, `${file}.lock`, (lock) => {
       lock.exec(`pragma busy_timeout = ${busyTimeoutMs}; pragma journal_mode = memory; begin exclusive`);
@@ -38,19 +69,26 @@ function lockStore(open: SqliteDriver, { path: file, busyTimeoutMs }: StoreSetti
   );
 }
 
-function openOrSetAside(open: SqliteDriver, settings: StoreSettings): Omit<StoreFile, 'lock'> {
+function openOrSetAside(
+  open: SqliteDriver,
+  settings: StoreSettings,
+  openFile: OpenFile,
+): Pick<StoreFile, 'database' | 'setAsidePath'> {
   try {
-    return { database: openChecked(open, settings), setAsidePath: null };
+    return { database: openChecked(open, settings, openFile), setAsidePath: null };
   } catch (error) {
     if (settings.onCorrupt !== 'set-aside' || !(error instanceof StoreCorruptError)) throw error;
-    const setAsidePath = setAside(settings.path);
-    createPrivately(settings.path);
-    return { database: openChecked(open, settings), setAsidePath };
+    const setAsidePath = usingFiles(settings.path, () => setAside(settings.path));
+    return { database: openChecked(open, settings, openFile), setAsidePath };
   }
 }
 
-function openChecked(open: SqliteDriver, settings: StoreSettings): SqliteDatabase {
-  return tellingFailures(settings.path, () => openWith(open, settings.path, (database) => prepare(database, settings)));
+function openChecked(open: SqliteDriver, settings: StoreSettings, openFile: OpenFile): SqliteDatabase {
+  const { path: file } = settings;
+  usingFiles(file, () => refuseByHead(file));
+  createPrivately(file, file);
+  openFile.created();
+  return tellingFailures(file, () => openWith(open, file, (database) => prepare(database, settings)));
 }
 
 function openWith(open: SqliteDriver, file: string, use: (database: SqliteDatabase) => void): SqliteDatabase {
@@ -82,13 +120,9 @@ function refuseDamaged(database: SqliteDatabase, file: string): void {
   const { page_count: pages } = database.prepare('pragma page_count').get() ?? {};
   const { page_size: pageBytes } = database.prepare('pragma page_size').get() ?? {};
   const missing = Number(pages) * Number(pageBytes) - statSync(file).size;
-  if (missing > 0 && !existsWithBytes(`${file}-wal`)) throw new StoreCorruptError(file, `${missing} bytes are missing`);
+  if (missing > 0 && sizeOf(`${file}-wal`) === 0) throw new StoreCorruptError(file, `${missing} bytes are missing`);
   const { quick_check: finding } = database.prepare('pragma quick_check(1)').get() ?? {};
   if (finding !== 'ok') throw new StoreCorruptError(file, String(finding));
-}
-
-function existsWithBytes(file: string): boolean {
-  return (statSync(file, { throwIfNoEntry: false })?.size ?? 0) > 0;
 }
 
 function setAside(file: string): string {
@@ -101,14 +135,13 @@ function setAside(file: string): string {
   return aside;
 }
 
-function createPrivately(file: string): void {
-  try {
+/** An existing file is not opened: closing it again would drop the locks that this process has on it. */
+function createPrivately(store: string, file: string): void {
+  usingFiles(store, () => {
     createFolder(path.dirname(file));
-    closeSync(openSync(file, 'a', 0o600));
-    closeSync(openSync(`${file}.lock`, 'a', 0o600));
-  } catch (error) {
-    throw new StoreUnavailableError(file, error);
-  }
+    if (!createdBefore(() => closeSync(openSync(file, 'wx', 0o600)))) return;
+    accessSync(file, constants.R_OK | constants.W_OK);
+  });
 }
 
 /** Step by step: the recursive `mkdirSync` never returns where a parent is a file system without folders, as `/proc`. */
@@ -116,8 +149,27 @@ function createFolder(folder: string): void {
   if (existsSync(folder)) return;
   const parent = path.dirname(folder);
   createFolder(parent);
-  mkdirSync(folder, { mode: 0o700 });
+  createdBefore(() => mkdirSync(folder, { mode: 0o700 }));
   syncFolder(parent);
+}
+
+/** Whether another has created it: processes that start at once create the same. */
+function createdBefore(create: () => void): boolean {
+  try {
+    create();
+    return false;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
+    return true;
+  }
+}
+
+function usingFiles<T>(store: string, use: () => T): T {
+  try {
+    return use();
+  } catch (error) {
+    throw error instanceof LocalStoreError ? error : new StoreUnavailableError(store, error);
+  }
 }
 
 /** A new name survives a loss of power once its folder is on disk. Windows has no such call and needs none. */

@@ -1,11 +1,13 @@
 import { execFileSync } from 'node:child_process';
 import {
   chmodSync,
+  linkSync,
   mkdirSync,
   readdirSync,
   readFileSync,
   rmSync,
   statSync,
+  symlinkSync,
   truncateSync,
   writeFileSync,
 } from 'node:fs';
@@ -126,10 +128,91 @@ describe('the file of a local task store', () => {
     expect(folder.open().snapshot().running).toEqual([]);
   });
 
+  it('stays locked for other processes when this one tries to open it again', async () => {
+    const store = folder.open();
+    start(store, task('a'));
+    const link = path.join(folder.folder, 'link.db');
+    const hardLink = path.join(folder.folder, 'hard.db');
+    symlinkSync(folder.file, link);
+    linkSync(folder.file, hardLink);
+    for (const file of [folder.file, link, hardLink]) {
+      for (const onCorrupt of ['fail', 'set-aside'] as const) {
+        expect(thrownBy(() => folder.open({ path: file, onCorrupt })).code).toBe('STORE_LOCKED');
+      }
+    }
+    const second = new AnnouncingProcess(compiled.program('opening-worker'), [folder.file]);
+    await eventually(() => second.lines.length > 0);
+    expect(second.lines[0]).toMatch(/^STORE_LOCKED /);
+    await second.ended();
+    expect(store.recordFinal({ ...task('a'), status: 'completed' }).duplicate).toBe(false);
+    store.close();
+    expect(folder.open().taskState('a', 'attempt-1')?.status).toBe('final');
+  });
+
+  it('stays locked for other processes after a damaged file was set aside', async () => {
+    fill();
+    overwrite(folder.file, 0, 100);
+    const store = folder.open({ onCorrupt: 'set-aside' });
+    const second = new AnnouncingProcess(compiled.program('opening-worker'), [folder.file]);
+    await eventually(() => second.lines.length > 0);
+    expect(second.lines[0]).toMatch(/^STORE_LOCKED /);
+    await second.ended();
+    expect(start(store, task('b'))).toEqual(task('b'));
+  });
+
+  it('leaves nothing open, and no lock, beside a file that it refuses', () => {
+    for (const sql of ['create table notes (text)', 'pragma application_id = 7', 'pragma user_version = 3']) {
+      rmSync(folder.file, { force: true });
+      change(sql);
+      expect(thrownBy(() => folder.open()).code).toBe('STORE_FOREIGN');
+      expect(readdirSync(folder.folder)).toEqual(['task_store.db']);
+      const database = findSqlite()(folder.file);
+      database.exec('create table more (text)');
+      database.close();
+    }
+  });
+
+  it.each([0, 1, 99, null])(
+    'that has %s bytes left beside its log is refused with the log untouched',
+    async (bytes) => {
+      const owner = new AnnouncingProcess(compiled.program('opening-worker'), [folder.file]);
+      await eventually(() => owner.lines.length > 0);
+      expect(owner.lines).toEqual(['open']);
+      owner.kill();
+      await owner.ended();
+      const log = readFileSync(`${folder.file}-wal`);
+      expect(log.byteLength).toBeGreaterThan(0);
+      if (bytes === null) rmSync(folder.file);
+      else truncateSync(folder.file, bytes);
+      const files = readdirSync(folder.folder);
+      expect(thrownBy(() => folder.open()).code).toBe('STORE_CORRUPT');
+      expect(readdirSync(folder.folder)).toEqual(files);
+      expect(readFileSync(`${folder.file}-wal`).equals(log)).toBe(true);
+      const store = folder.open({ onCorrupt: 'set-aside' });
+      expect(readFileSync(`${store.setAsidePath}-wal`).equals(log)).toBe(true);
+      expect(store.snapshot().spool.openTasks).toBe(0);
+    },
+  );
+
+  it('that has lost its version is refused as damaged', () => {
+    for (const version of [0, -1]) {
+      fill(1);
+      change(`pragma user_version = ${version}`);
+      expect(thrownBy(() => folder.open())).toMatchObject({
+        code: 'STORE_CORRUPT',
+        message: expect.stringContaining(`its version is ${version}`),
+      });
+      rmSync(folder.file);
+    }
+  });
+
   it('is opened by one of many processes that start at once', async () => {
     const crowd = Array.from(
       { length: 6 },
-      () => new AnnouncingProcess(compiled.program('opening-worker'), [folder.file]),
+      () =>
+        new AnnouncingProcess(compiled.program('opening-worker'), [
+          path.join(folder.folder, 'new/state/task_store.db'),
+        ]),
     );
     await eventually(() => crowd.every(({ lines }) => lines.length > 0), 30_000);
     const first = crowd.flatMap(({ lines }) => lines.slice(0, 1).map((line) => line.split(' ')[0]));
