@@ -92,6 +92,14 @@ export class TaskDiagnosis {
   @ApiProperty({ ...EVENT_ID, nullable: true })
   lastEventId: string | null;
 
+  @ApiProperty({
+    type: String,
+    format: 'date-time',
+    nullable: true,
+    description: 'When the task fails at the latest; `null` without a deadline.',
+  })
+  deadlineAt: string | null;
+
   @ApiProperty({ type: [DiagnosisReason], minItems: 1, description: 'What decides soonest comes first.' })
   reasons: DiagnosisReason[];
 }
