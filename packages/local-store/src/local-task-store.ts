@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import { checkAttempt, checkExitCode, checkName, checkSequence, cutBytes, payloadBytes } from './arguments.js';
+import { DiskRoom } from './disk-room.js';
 import { ChunkTooLargeError, FinalConflictError, SequenceConflictError, StoreDiskFullError } from './errors.js';
 import type { ReceiptStore, RecoveryStore, ResultOutbox } from './interfaces.js';
 import { messageId, parseMessageId } from './message-id.js';
@@ -24,11 +25,15 @@ import { TelemetryHooks, type LocalStoreTelemetry, type RotatedChunks } from './
 /** Rotated out at least, when a full disk leaves a final no room: SQLite frees whole pages. */
 const MIN_FREED_BYTES = 64 * 1024;
 
+/** Room that a receipt needs on the disk: more than a small chunk. */
+const RECEIPT_BYTES = 64 * 1024;
+
 /** The store of one file, made by `openLocalTaskStore`. One process at a time has it open. */
 export class LocalTaskStore implements ReceiptStore, ResultOutbox, RecoveryStore {
   private readonly executions: TaskExecutions;
   private readonly messages: OutboxMessages;
   private readonly spool: Spool;
+  private readonly room: DiskRoom;
   private readonly telemetry: TelemetryHooks;
 
   constructor(
@@ -41,6 +46,7 @@ export class LocalTaskStore implements ReceiptStore, ResultOutbox, RecoveryStore
     this.executions = new TaskExecutions(database);
     this.messages = new OutboxMessages(database);
     this.spool = new Spool(database, this.executions, this.messages, settings);
+    this.room = new DiskRoom(database, settings);
     this.telemetry = new TelemetryHooks(telemetry, () => this.spool.status());
     // The cap may have been lowered since the last run.
     this.change('process-crash', (rotated) => rotated.push(...this.spool.rotateToCap()));
@@ -52,6 +58,7 @@ export class LocalTaskStore implements ReceiptStore, ResultOutbox, RecoveryStore
     return this.change('power-loss', () => {
       const known = this.executions.find(taskId, executionAttemptId);
       if (known !== undefined) return { ...known.state, duplicate: true };
+      this.room.require(RECEIPT_BYTES);
       this.spool.requireReserveForOneMore();
       this.executions.forgetSettledBefore(Date.now() - this.settings.finishedTaskRetentionMs);
       this.executions.receive(task, Date.now());
@@ -98,6 +105,7 @@ export class LocalTaskStore implements ReceiptStore, ResultOutbox, RecoveryStore
         return result;
       }
       if (sequence > last + 1) throw sequenceGap(chunk.stream, sequence, last + 1);
+      this.room.require(payload.byteLength);
       this.messages.storeChunk(execution.id, chunk.stream, sequence, payload);
       rotated.push(...this.spool.rotateToCap());
       return result;
@@ -240,6 +248,17 @@ export class LocalTaskStore implements ReceiptStore, ResultOutbox, RecoveryStore
   }
 
   private change<T>(durability: Durability, change: (rotated: RotatedChunks[]) => T): T {
+    if (this.room.isShort(0)) this.database.emptyLog();
+    try {
+      return this.changeOnce(durability, change);
+    } catch (error) {
+      // A log that cannot grow any more may still be emptied.
+      if (!(error instanceof StoreDiskFullError) || !this.database.emptyLog()) throw error;
+      return this.changeOnce(durability, change);
+    }
+  }
+
+  private changeOnce<T>(durability: Durability, change: (rotated: RotatedChunks[]) => T): T {
     const rotated: RotatedChunks[] = [];
     const result = this.database.write(durability, () => change(rotated));
     this.telemetry.tell(rotated);

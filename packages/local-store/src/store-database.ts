@@ -1,6 +1,7 @@
 import { StoreClosedError } from './errors.js';
 import { tellingFailures } from './store-failures.js';
-import type { StoreFile } from './store-file.js';
+import { sizeOf } from './file-head.js';
+import { emptyLog, type StoreFile } from './store-file.js';
 import type { SqliteStatement } from './sqlite/sqlite-database.js';
 
 /** What a committed change survives. */
@@ -12,6 +13,7 @@ export class StoreDatabase {
   private durability: Durability = 'power-loss';
   private readonly begin: SqliteStatement;
   private readonly commit: SqliteStatement;
+  private readonly sizes: SqliteStatement;
 
   constructor(
     private readonly file: StoreFile,
@@ -19,6 +21,7 @@ export class StoreDatabase {
   ) {
     this.begin = this.prepare('begin immediate');
     this.commit = this.prepare('commit');
+    this.sizes = this.prepare('select * from pragma_page_count, pragma_freelist_count, pragma_page_size');
   }
 
   prepare(sql: string): SqliteStatement {
@@ -44,6 +47,22 @@ export class StoreDatabase {
   read<T>(query: () => T): T {
     if (!this.isOpen) throw new StoreClosedError(this.path);
     return tellingFailures(this.path, query);
+  }
+
+  /** The file's length once the log is emptied into it, and how much of that is free. */
+  pages(): { pages: number; freePages: number; pageBytes: number } {
+    const row = this.sizes.get() ?? {};
+    return {
+      pages: Number(row['page_count']),
+      freePages: Number(row['freelist_count']),
+      pageBytes: Number(row['page_size']),
+    };
+  }
+
+  /** Writes the log's contents into the file and cuts the log off. False when it was empty, or that did not work. */
+  emptyLog(): boolean {
+    if (!this.isOpen || sizeOf(`${this.path}-wal`) === 0) return false;
+    return emptyLog(this.file.database);
   }
 
   close(): void {

@@ -17,7 +17,11 @@ import { OpenFile } from './open-files.js';
 import { tellingFailures } from './store-failures.js';
 import type { StoreSettings } from './settings.js';
 import { findSqlite } from './sqlite/find-sqlite.js';
-import type { SqliteDatabase, SqliteDriver } from './sqlite/sqlite-database.js';
+import { SQLITE, SqliteFailure, type SqliteDatabase, type SqliteDriver } from './sqlite/sqlite-database.js';
+
+const LOG_SHARE_OF_CAP = 16;
+const MIN_LOG_PAGES = 64;
+const MAX_LOG_PAGES = 1000;
 
 /** An open file of the newest version that no other process can open. */
 export interface StoreFile {
@@ -107,12 +111,34 @@ function prepare(database: SqliteDatabase, settings: StoreSettings): void {
   database.exec(`pragma busy_timeout = ${settings.busyTimeoutMs}; pragma locking_mode = exclusive`);
   refuseOthers(database, settings.path);
   database.exec('pragma journal_mode = wal; pragma synchronous = full; pragma fullfsync = on');
-  database.exec('pragma wal_checkpoint(passive); pragma foreign_keys = on; pragma cache_size = -2000');
+  database.exec('pragma foreign_keys = on; pragma cache_size = -2000');
+  limitLog(database, settings.spoolCapBytes);
   refuseDamaged(database, settings.path);
   migrate(database);
   if (settings.maxFileBytes !== null) {
     const { page_size: pageBytes } = database.prepare('pragma page_size').get() ?? {};
     database.exec(`pragma max_page_count = ${Math.ceil(settings.maxFileBytes / Number(pageBytes))}`);
+  }
+}
+
+/** The log takes up to a sixteenth of the cap, and what one change writes, before it is emptied into the file. */
+function limitLog(database: SqliteDatabase, spoolCapBytes: number): void {
+  const { page_size: pageBytes } = database.prepare('pragma page_size').get() ?? {};
+  const pages = Math.floor(spoolCapBytes / LOG_SHARE_OF_CAP / Number(pageBytes));
+  const limit = Math.min(Math.max(pages, MIN_LOG_PAGES), MAX_LOG_PAGES);
+  database.prepare(`pragma wal_autocheckpoint = ${limit}`).get();
+  database.prepare(`pragma journal_size_limit = ${limit * Number(pageBytes)}`).get();
+  // On a full disk this may fail: what is stored can be read and delivered all the same.
+  emptyLog(database);
+}
+
+/** Writes the log's contents into the file and cuts the log off; false when that did not work. */
+export function emptyLog(database: SqliteDatabase): boolean {
+  try {
+    return database.prepare('pragma wal_checkpoint(truncate)').get()?.['busy'] === 0;
+  } catch (error) {
+    if (error instanceof SqliteFailure && error.resultCode === SQLITE.full) return false;
+    throw error;
   }
 }
 

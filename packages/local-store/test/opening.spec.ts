@@ -6,6 +6,7 @@ import {
   readdirSync,
   readFileSync,
   rmSync,
+  statfsSync,
   statSync,
   symlinkSync,
   truncateSync,
@@ -334,6 +335,50 @@ describe('the file of a local task store', () => {
     expect(rotatedChunks).toBeGreaterThan(0);
     expect(usedBytes).toBe([...store.unackedMessages()].reduce((sum, { payload }) => sum + payload.byteLength, 0));
     expect(store.taskState('a', 'attempt-1')).toMatchObject({ status: 'final', outputTruncated: true });
+  });
+
+  it('keeps room for finals and acknowledgements on a file system that its output fills', () => {
+    const mounted = mountSmall(path.join(folder.folder, 'small'));
+    if (mounted === undefined) {
+      expect(canMount()).toBe(false);
+      return;
+    }
+    try {
+      const file = path.join(mounted, 'task_store.db');
+      const open = () => openLocalTaskStore({ path: file, terminalReserveBytes: 300_000 });
+      let store = open();
+      for (const id of ['a', 'b']) start(store, task(id));
+      const error = thrownBy(() => {
+        for (let n = 0; n < 5000; n += 1) {
+          store.appendOutputChunk({ ...task('a'), stream: 'stdout', payload: Buffer.alloc(4096, 120) });
+        }
+      });
+      expect(error.code).toBe('STORE_DISK_FULL');
+      expect(store.snapshot().spool.pendingChunks).toBeGreaterThan(300);
+      store.recordFinal({ ...task('a'), status: 'completed', payload: Buffer.alloc(300_000, 121) });
+      expect(store.ackMessage('a/attempt-1/stdout/1')).toBe(true);
+      store.close();
+      // Others fill what is left.
+      const ballast = path.join(mounted, 'ballast');
+      writeFileSync(ballast, Buffer.alloc(statfsSync(mounted).bavail * 4096 - 122_880));
+      store = open();
+      expect(store.markInterruptedRunningTasks()).toHaveLength(1);
+      for (const id of pendingIds(store)) store.ackMessage(id);
+      expect(pendingIds(store)).toEqual([]);
+      rmSync(ballast);
+      store.close();
+    } finally {
+      execFileSync('umount', ['--lazy', mounted]);
+    }
+  });
+
+  it('has a log in proportion to the cap', () => {
+    const store = folder.open({ spoolCapBytes: 1_048_576, terminalReserveBytes: 65_536 });
+    start(store, task('a'));
+    for (let n = 0; n < 1000; n += 1) {
+      store.appendOutputChunk({ ...task('a'), stream: 'stdout', payload: Buffer.alloc(4096, 120) });
+    }
+    expect(statSync(`${folder.file}-wal`).size).toBeLessThan(600_000);
   });
 
   it('survives a file system that runs full', () => {
