@@ -29,5 +29,5 @@ export function openLocalTaskStore(options: LocalTaskStoreOptions): LocalTaskSto
 
 /** {@link openLocalTaskStore} with the settings of the environment; an option given here goes before it. */
 export function openDefault(options: Partial<LocalTaskStoreOptions> = {}, env = process.env): LocalTaskStore {
-  return openLocalTaskStore({ ...localTaskStoreOptions(env), ...options });
+  return openLocalTaskStore({ ...options, ...localTaskStoreOptions(env, options) });
 }

@@ -83,12 +83,19 @@ export function resolveSettings(options: LocalTaskStoreOptions): StoreSettings {
   return settings;
 }
 
-/** The environment's settings as options for `openLocalTaskStore`. @throws InvalidSettingError */
-export function localTaskStoreOptions(env: Environment = process.env): LocalTaskStoreOptions {
-  const spoolCapBytes = localTaskStoreSpoolCapBytes(env);
-  const terminalReserveBytes = localTaskStoreTerminalReserveBytes(env);
+/**
+ * The environment's settings as options for `openLocalTaskStore`. A variable that an option replaces is not read.
+ *
+ * @throws InvalidSettingError
+ */
+export function localTaskStoreOptions(
+  env: Environment = process.env,
+  options: Partial<LocalTaskStoreOptions> = {},
+): LocalTaskStoreOptions {
+  const spoolCapBytes = options.spoolCapBytes ?? localTaskStoreSpoolCapBytes(env);
+  const terminalReserveBytes = options.terminalReserveBytes ?? localTaskStoreTerminalReserveBytes(env);
   refuseReserveAboveCap(terminalReserveBytes, spoolCapBytes);
-  return { path: localTaskStorePath(env), spoolCapBytes, terminalReserveBytes };
+  return { path: options.path ?? localTaskStorePath(env), spoolCapBytes, terminalReserveBytes };
 }
 
 /**

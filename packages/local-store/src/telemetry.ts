@@ -9,7 +9,8 @@ export interface RotatedChunks extends TaskAttempt {
 
 /**
  * Called in the same process, after the change is in the file. The numbers are those kept in the file: reading them is
- * one row, whatever the backlog. What a callback throws becomes a process warning and stops nothing.
+ * one row, whatever the backlog. What a callback throws, or rejects with,
+ * becomes a process warning and stops nothing.
  */
 export interface LocalStoreTelemetry {
   /** After every change of what is pending, open or rotated, and once at the opening. */
@@ -20,6 +21,8 @@ export interface LocalStoreTelemetry {
 
 /** Calls the hooks and survives them. */
 export class TelemetryHooks {
+  private told = '';
+
   constructor(
     private readonly hooks: LocalStoreTelemetry,
     private readonly status: () => SpoolStatus,
@@ -27,15 +30,28 @@ export class TelemetryHooks {
 
   tell(rotations: readonly RotatedChunks[]): void {
     const { hooks } = this;
-    if (hooks.spoolChanged !== undefined) survive(() => hooks.spoolChanged?.(this.status()));
+    if (hooks.spoolChanged !== undefined) this.tellStatus(hooks);
     for (const rotated of rotations) survive(() => hooks.chunksRotated?.(rotated));
+  }
+
+  private tellStatus(hooks: LocalStoreTelemetry): void {
+    const status = this.status();
+    const numbers = JSON.stringify(status);
+    if (numbers === this.told) return;
+    this.told = numbers;
+    survive(() => hooks.spoolChanged?.(status));
   }
 }
 
-function survive(callback: () => void): void {
+function survive(callback: () => unknown): void {
   try {
-    callback();
+    // A callback may be an async function, although its result is not waited for.
+    Promise.resolve(callback()).catch(warn);
   } catch (error) {
-    process.emitWarning(`A telemetry callback of the local task store threw: ${String(error)}`);
+    warn(error);
   }
+}
+
+function warn(error: unknown): void {
+  process.emitWarning(`A telemetry callback of the local task store threw: ${String(error)}`);
 }

@@ -92,4 +92,17 @@ describe('the settings of a local task store', () => {
     store.close();
     folder.remove();
   });
+
+  it('reads no variable that an option replaces', () => {
+    const folder = new StoreFolder();
+    const wrong = {
+      TASKBRIDGE_LOCAL_STORE_SPOOL_CAP_BYTES: 'a lot',
+      TASKBRIDGE_LOCAL_STORE_TERMINAL_RESERVE_BYTES: '99999999999',
+    };
+    const options = { path: folder.file, spoolCapBytes: 2_000_000, terminalReserveBytes: 1000 };
+    openDefault(options, wrong).close();
+    openDefault({ path: folder.file }, {}).close();
+    expect(thrownBy(() => openDefault({ path: folder.file }, wrong)).code).toBe('INVALID_SETTING');
+    folder.remove();
+  });
 });

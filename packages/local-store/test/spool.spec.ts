@@ -1,5 +1,6 @@
 import { jest } from '@jest/globals';
 import type { LocalTaskStore, RotatedChunks, SpoolStatus } from '@taskbridge/local-store';
+import { eventually } from '../../../test/support/eventually.js';
 import { StoreFolder, pendingIds, start, task, text, thrownBy } from './support/stores.js';
 
 const append = (store: LocalTaskStore, taskId: string, payload: string, stream = 'stdout') =>
@@ -212,5 +213,25 @@ describe('the spool', () => {
     expect(store.recordReceived(task('a')).duplicate).toBe(false);
     expect(warn).toHaveBeenLastCalledWith(expect.stringContaining('exporter is down'));
     warn.mockRestore();
+  });
+
+  it('goes on when a telemetry callback rejects', async () => {
+    const warn = jest.spyOn(process, 'emitWarning').mockImplementation(() => undefined);
+    const store = folder.open({ telemetry: { spoolChanged: () => Promise.reject(new Error('exporter is away')) } });
+    await eventually(() => warn.mock.calls.some(([message]) => String(message).includes('exporter is away')));
+    expect(store.recordReceived(task('a')).duplicate).toBe(false);
+    warn.mockRestore();
+  });
+
+  it('tells nothing when nothing has changed', () => {
+    const told: SpoolStatus[] = [];
+    const store = folder.open({ telemetry: { spoolChanged: (spool) => told.push(spool) } });
+    start(store, task('a'));
+    store.appendOutputChunk({ ...task('a'), stream: 'stdout', payload: 'x', sequence: 1 });
+    expect(told).toHaveLength(3);
+    store.recordReceived(task('a'));
+    store.appendOutputChunk({ ...task('a'), stream: 'stdout', payload: 'x', sequence: 1 });
+    expect(store.ackMessage('a/attempt-1/stdout/2')).toBe(false);
+    expect(told).toHaveLength(3);
   });
 });
