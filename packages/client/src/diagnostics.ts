@@ -18,7 +18,9 @@ export type Diagnostic =
   | { kind: 'raw-payload'; taskId: string; transport: TransportName; data: string }
   /** A frame that could not be read, and an event that is passed on as `UNKNOWN`. */
   | { kind: 'malformed-payload' | 'unknown-event'; taskId: string; transport: TransportName; data: string }
-  /** The store failed; the stream goes on, and may repeat events after a restart. */
+  /** The stored checkpoint is not one of this log: it is removed, and the log read from its start. */
+  | { kind: 'stale-checkpoint'; taskId: string; lastEventId: string; error: unknown }
+  /** The store failed, or takes too long; the stream goes on, and may repeat events after a restart. */
   | { kind: 'store-failure'; operation: 'load' | 'save' | 'clear'; taskId: string; error: unknown };
 
 /** Called synchronously and often; what it throws is ignored. */

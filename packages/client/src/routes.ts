@@ -31,16 +31,12 @@ export function taskRoutes(tasksPath = '/api/v1/tasks', webSocketPath = `${tasks
 /** The routes of a host, the server's own where it says nothing; what cannot be a task's id is not asked for. */
 export function checkedRoutes(own: Partial<TaskRoutes> = {}): TaskRoutes {
   const routes: TaskRoutes = { ...taskRoutes(), ...own };
-  return {
-    ...routes,
-    task: (taskId) => routes.task(checked(taskId)),
-    events: (taskId) => routes.events(checked(taskId)),
-    stream: (taskId) => routes.stream(checked(taskId)),
-    actions: (taskId) => routes.actions(checked(taskId)),
-    cancel: (taskId) => routes.cancel(checked(taskId)),
-    tickets: (taskId) => routes.tickets(checked(taskId)),
-  };
+  const safe = { ...routes };
+  for (const name of OF_TASK) safe[name] = (taskId) => routes[name](checked(taskId));
+  return safe;
 }
+
+const OF_TASK = ['task', 'events', 'stream', 'actions', 'cancel', 'tickets'] as const;
 
 function checked(taskId: string): string {
   if (isTaskId(taskId)) return taskId;

@@ -1,5 +1,4 @@
 import {
-  isTaskEventType,
   parseCursor,
   type JsonObject,
   type TaskActionAcceptedPayload,
@@ -100,18 +99,37 @@ export function seqOf({ eventId }: Pick<TaskEvent, 'eventId'>): number {
   return parseCursor(eventId) ?? 0;
 }
 
-/** Reads an envelope off the wire; `undefined` when it has no place in the task's log. */
+/** What a payload has to have, so that its readers can rely on its type: `kind` of each member. */
+const MEMBERS: Record<TaskEventType, Record<string, 'string' | 'number' | 'object'>> = {
+  TASK_STARTED: {},
+  TASK_COMPLETED: {},
+  TASK_PROGRESS: { progress: 'number' },
+  TASK_MESSAGE: { message: 'string' },
+  TASK_SUSPENDED: { suspendId: 'string', allowedActions: 'object' },
+  TASK_ACTION_ACCEPTED: { suspendId: 'string' },
+  TASK_FAILED: { code: 'string', message: 'string' },
+  TASK_CANCELLED: { reason: 'string' },
+};
+
+/** Reads an envelope off the wire; `undefined` when it has no place in the task's log, or a payload of another type. */
 export function toTaskEvent(raw: unknown, taskId: string): TaskEvent | undefined {
   if (!isEnvelope(raw) || raw.taskId.toLowerCase() !== taskId.toLowerCase() || !parseCursor(raw.eventId))
     return undefined;
   const { type: wireType, eventId, createdAt, payload } = raw;
-  if (!isTaskEventType(wireType) || typeof payload !== 'object' || payload === null) {
+  if (!isKnown(wireType) || typeof payload !== 'object' || payload === null) {
     return { type: 'UNKNOWN', wireType, taskId: raw.taskId, eventId, createdAt, payload };
   }
+  const members = payload as Record<string, unknown>;
+  const isWhole = Object.entries(MEMBERS[wireType]).every(([name, kind]) => typeof members[name] === kind);
+  if (!isWhole) return undefined;
   const event = raw as TaskEventOf<TaskEventType>;
   if (event.type !== 'TASK_SUSPENDED') return event as Exclude<TaskEvent, TaskSuspendedEvent>;
   const suspended = event as TaskEventOf<'TASK_SUSPENDED'>;
   return { ...suspended, suspension: toSuspension(suspended.payload) };
+}
+
+function isKnown(wireType: string): wireType is TaskEventType {
+  return Object.hasOwn(MEMBERS, wireType);
 }
 
 type Envelope = Record<'type' | 'taskId' | 'eventId' | 'createdAt', string> & { payload: unknown };

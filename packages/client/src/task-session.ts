@@ -8,7 +8,8 @@ type Follow = (taskId: string, options: ObserveOptions, signal: AbortSignal) => 
 
 /** Observations that share a connection. Each recovers by itself, over SSE or polling where WebSockets do not pass. */
 export class TaskSession {
-  private readonly closing = new AbortController();
+  private readonly observing = new Set<() => void>();
+  private closed: TaskSessionClosed | undefined;
 
   constructor(
     private readonly follow: Follow,
@@ -22,7 +23,8 @@ export class TaskSession {
 
   /** Ends the connection, and every observation with the reason `TaskSessionClosed`. */
   close(): void {
-    this.closing.abort(new TaskSessionClosed());
+    this.closed ??= new TaskSessionClosed();
+    for (const end of this.observing) end();
     this.disconnect();
   }
 
@@ -32,14 +34,14 @@ export class TaskSession {
     signal: AbortSignal,
   ): AsyncGenerator<TaskEvent, void> {
     const { controller, release } = childOf(signal);
-    const close = (): void => controller.abort(this.closing.signal.reason);
-    if (this.closing.signal.aborted) close();
-    this.closing.signal.addEventListener('abort', close);
+    const close = (): void => controller.abort(this.closed);
+    if (this.closed) close();
+    this.observing.add(close);
     try {
       yield* this.follow(taskId, options, controller.signal);
     } finally {
       release();
-      this.closing.signal.removeEventListener('abort', close);
+      this.observing.delete(close);
     }
   }
 }

@@ -59,6 +59,9 @@ export interface CallOptions {
   signal?: AbortSignal;
 }
 
+/** How long a call of the store holds up what waits for it. */
+const MAX_STORE_MS = 5_000;
+
 /**
  * Starts tasks, follows them to their end, answers their questions. Commands are repeated after lost connections, 429
  * and 5xx with the same idempotency key, so they take effect once; they reject with `RequestRefusedError` when the server
@@ -79,7 +82,8 @@ export class TaskBridgeClient {
     this.diagnostics = quiet(options.diagnostics);
     this.recovery = { ...DEFAULT_RECOVERY, ...options.recovery };
     this.network = options.network ?? BROWSER_NETWORK;
-    const auth = new AuthHeaders(authHeaderProvider, this.diagnostics);
+    const { commandTimeoutMs = 30_000 } = options;
+    const auth = new AuthHeaders(authHeaderProvider, this.diagnostics, commandTimeoutMs);
     this.http = new HttpClient({
       baseUrl,
       fetch: options.fetch ?? ((...request) => fetch(...request)),
@@ -87,23 +91,30 @@ export class TaskBridgeClient {
       network: this.network,
       backoff: this.recovery,
       commandAttempts: options.commandAttempts ?? 5,
-      commandTimeoutMs: options.commandTimeoutMs ?? 30_000,
+      commandTimeoutMs,
       diagnostics: this.diagnostics,
     });
-    this.checkpoints = new Checkpoints(store, namespace, this.diagnostics);
+    const storeTimeoutMs = Math.min(commandTimeoutMs, MAX_STORE_MS);
+    this.checkpoints = new Checkpoints(store, namespace, this.diagnostics, storeTimeoutMs);
     this.transports = new Transports(options, {
       http: this.http,
       auth,
       routes: this.routes,
       diagnostics: this.diagnostics,
-      livenessTimeoutMs: this.recovery.livenessTimeoutMs,
+      deadlines: this.recovery,
     });
   }
 
   /** Creates a task, or finds the one that the same `clientRequestId` has created. */
   startTask(request: StartTaskRequest, { signal }: CallOptions = {}): Promise<TaskCreatedResponse> {
     const body = { ...request, clientRequestId: request.clientRequestId ?? randomId() };
-    return this.http.command({ operation: 'startTask', method: 'POST', route: this.routes.tasks(), body, signal });
+    return this.http.command({
+      operation: 'startTask',
+      method: 'POST',
+      route: this.routes.tasks(),
+      body,
+      signal,
+    });
   }
 
   /** The same with files. */
@@ -113,17 +124,34 @@ export class TaskBridgeClient {
   ): Promise<TaskCreatedResponse> {
     const fields = { ...request, clientRequestId: request.clientRequestId ?? randomId() };
     const body = await multipartBody(fields, attachments);
-    return this.http.command({ operation: 'startTask', method: 'POST', route: this.routes.tasks(), body, signal });
+    return this.http.command({
+      operation: 'startTask',
+      method: 'POST',
+      route: this.routes.tasks(),
+      body,
+      signal,
+    });
   }
 
   /** The task as it is now: status, result or error, open questions, last event. */
   async getTask(taskId: string, { signal }: CallOptions = {}): Promise<TaskSnapshot> {
-    return this.http.command({ operation: 'getTask', taskId, route: this.routes.task(taskId), signal });
+    return this.http.command({
+      operation: 'getTask',
+      taskId,
+      route: this.routes.task(taskId),
+      signal,
+    });
   }
 
   /** One page of the caller's own tasks, newest first. */
   listTasks(query: ListTasksQuery = {}, { signal }: CallOptions = {}): Promise<TaskListResponse> {
-    return this.http.command({ operation: 'listTasks', route: this.routes.tasks(), query: { ...query }, signal });
+    return this.http.command({
+      operation: 'listTasks',
+      route: this.routes.tasks(),
+      query: { ...query },
+      signal,
+      answer: 'items',
+    });
   }
 
   /**
@@ -151,9 +179,16 @@ export class TaskBridgeClient {
     const answer = this.checkpoints.beginAnswer(taskId);
     try {
       const route = this.routes.actions(taskId);
-      const request = { operation: 'submitAction', taskId, method: 'POST', route, body, signal } as const;
+      const request = {
+        operation: 'submitAction',
+        taskId,
+        method: 'POST',
+        route,
+        body,
+        signal,
+      } as const;
       const response = await this.http.command<TaskClientActionResponse>(request);
-      await answer.acknowledge(action.suspendId);
+      await answer.acknowledge(action.suspendId, signal);
       return response;
     } finally {
       answer.forget();
@@ -164,7 +199,14 @@ export class TaskBridgeClient {
   async cancelTask(taskId: string, reason?: string, { signal }: CallOptions = {}): Promise<CancelTaskResponse> {
     const body = reason === undefined ? {} : { reason };
     const route = this.routes.cancel(taskId);
-    return this.http.command({ operation: 'cancelTask', taskId, method: 'POST', route, body, signal });
+    return this.http.command({
+      operation: 'cancelTask',
+      taskId,
+      method: 'POST',
+      route,
+      body,
+      signal,
+    });
   }
 
   /**
@@ -206,7 +248,7 @@ export class TaskBridgeClient {
       checkpoints: keepsCheckpoint ? checkpoints : undefined,
       onGap: options.onGap,
       snapshot: () => this.getTask(taskId, { signal }),
-      onEnd: () => (keepsCheckpoint ? checkpoints.clear(taskId) : checkpoints.clearAnswers(taskId)),
+      onEnd: () => (keepsCheckpoint ? checkpoints.clear(taskId, signal) : checkpoints.clearUnread(taskId, signal)),
     });
     return observation.events();
   }

@@ -3,10 +3,11 @@ import type { ConnectionEnd, EndReason } from '../src/recovery/connection.js';
 import { afterClimb, afterDelivery, afterEnd, FIRST_TRY, type LadderState } from '../src/recovery/ladder.js';
 import { SseParser } from '../src/transports/sse-parser.js';
 
-const end = (reason: EndReason, hasOpened = false, hasDelivered = false): ConnectionEnd => ({
+const end = (reason: EndReason, hasOpened = false, hasDelivered = false, hasLasted = false): ConnectionEnd => ({
   reason,
   hasOpened,
   hasDelivered,
+  hasLasted,
 });
 
 /** The rungs that are taken one after the other, with a pause written as `|`. */
@@ -36,6 +37,16 @@ describe('The ladder of transports', () => {
   it('leaves a transport that is silent, or that opens again and again for nothing', () => {
     expect(path('PROGRESSIVE_STICKY', [end('silent', true)])).toBe('01');
     expect(path('PROGRESSIVE_STICKY', [end('closed', true), end('closed', true)])).toBe('0|01');
+  });
+
+  it('counts a connection that lasted as one that works, whether or not it brought something', () => {
+    const lasted = Array<ConnectionEnd>(4).fill(end('broken', true, false, true));
+    expect(path('PROGRESSIVE_STICKY', lasted)).toBe('0|0|0|0|0');
+    expect(path('FAST_CYCLE', lasted)).toBe('00000');
+    const failed = { ...FIRST_TRY, failures: 7 };
+    expect(afterEnd(failed, lasted[0], 3, 'PROGRESSIVE_STICKY').state.failures).toBe(0);
+    expect(afterEnd(failed, lasted[0], 3, 'FAST_CYCLE').state.failures).toBe(0);
+    expect(afterEnd(failed, end('broken', true), 3, 'PROGRESSIVE_STICKY').state.failures).toBe(8);
   });
 
   it('climbs less often the less it lasts, and often again once the best transport has delivered', () => {

@@ -1,3 +1,4 @@
+import { limited, raced } from '../wait.js';
 import type { DiagnosticsListener } from '../diagnostics.js';
 
 /** What headers are wanted for. */
@@ -23,19 +24,24 @@ export class AuthHeaders {
   constructor(
     private readonly provider: AuthHeaderProvider | undefined,
     private readonly diagnostics: DiagnosticsListener,
+    /** How long a refresh may take: everybody waits for it. */
+    private readonly refreshTimeoutMs: number,
   ) {}
 
   get isConfigured(): boolean {
     return this.provider !== undefined;
   }
 
-  async headers(context: AuthHeaderContext): Promise<Record<string, string>> {
-    return this.refreshing ?? (await this.provider?.(context, false)) ?? {};
+  /** Rejects with what the provider throws, and with the signal's reason. */
+  async headers(context: AuthHeaderContext, signal?: AbortSignal): Promise<Record<string, string>> {
+    return (await raced(this.refreshing ?? this.provider?.(context, false), signal)) ?? {};
   }
 
-  refreshed(context: AuthHeaderContext): Promise<Record<string, string>> {
-    this.refreshing ??= this.refresh(context).finally(() => (this.refreshing = undefined));
-    return this.refreshing;
+  refreshed(context: AuthHeaderContext, signal?: AbortSignal): Promise<Record<string, string>> {
+    this.refreshing ??= limited(() => this.refresh(context), this.refreshTimeoutMs).finally(
+      () => (this.refreshing = undefined),
+    );
+    return raced(this.refreshing, signal);
   }
 
   private async refresh(context: AuthHeaderContext): Promise<Record<string, string>> {

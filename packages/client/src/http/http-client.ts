@@ -3,9 +3,9 @@ import { TaskBridgeClientError, RequestRefusedError } from '../errors.js';
 import { backoffMs, type BackoffOptions } from '../recovery/backoff.js';
 import { type NetworkStatus, pause, whenOnline } from '../recovery/network-status.js';
 import { addressOf, type QueryValue } from '../routes.js';
-import { childOf } from '../wait.js';
+import { limited, NetworkFailure } from '../wait.js';
 import type { AuthHeaderContext, AuthHeaders } from './auth-headers.js';
-import { refusalOf } from './refusal.js';
+import { membersOf, refusalOf } from './refusal.js';
 
 /** One request. Repeating it has to be harmless: it may have been done although its answer was lost. */
 export interface HttpRequest extends AuthHeaderContext {
@@ -17,6 +17,8 @@ export interface HttpRequest extends AuthHeaderContext {
   /** A form goes as it is, anything else as JSON. */
   body?: unknown;
   signal?: AbortSignal;
+  /** The member that tells TaskBridge's answer from others: a text or a list. @default 'taskId' */
+  answer?: string;
 }
 
 export interface HttpClientOptions {
@@ -38,33 +40,38 @@ export class HttpClient {
   /** One try; resolves with an answer of 2xx and rejects with {@link RequestRefusedError} or what the network says. */
   async send(request: HttpRequest): Promise<Response> {
     const { auth } = this.options;
-    let response = await this.fetch(request, await auth.headers(request));
+    let response = await this.fetch(request, await auth.headers(request, request.signal));
     if (response.status === 401 && auth.isConfigured) {
       void response.body?.cancel().catch(() => undefined);
-      response = await this.fetch(request, await auth.refreshed(request));
+      response = await this.fetch(request, await auth.refreshed(request, request.signal));
     }
     if (!response.ok) throw await refusalOf(response);
     return response;
   }
 
-  /** One try, its body read as JSON. */
+  /** One try, its body read as JSON; `UNEXPECTED_ANSWER` when that is not what TaskBridge answers. */
   async json<T>(request: HttpRequest): Promise<T> {
     const response = await this.send(request);
-    return (await response.json()) as T;
+    const text = await response.text().catch(networkFailure);
+    const body = membersOf(text);
+    const member = body[request.answer ?? 'taskId'];
+    if (typeof member === 'string' || Array.isArray(member)) return body as T;
+    const message = `${request.operation} was answered by ${text.slice(0, 200)}`;
+    throw new RequestRefusedError('UNEXPECTED_ANSWER', message, { status: response.status });
   }
 
   /** Tries again after lost connections, 429 and 5xx, and waits while the device is offline. */
   async command<T>(request: HttpRequest): Promise<T> {
-    const { network, diagnostics, backoff, commandAttempts } = this.options;
+    const { network, diagnostics, backoff, commandAttempts, commandTimeoutMs } = this.options;
     const { operation, signal } = request;
     for (let attempt = 1; ; attempt += 1) {
       await whenOnline(network, signal, () => diagnostics({ kind: 'offline' }));
       try {
-        return await this.timed(request);
+        return await limited((own) => this.json<T>({ ...request, signal: own }), commandTimeoutMs, signal);
       } catch (error) {
         if (signal?.aborted) throw signal.reason;
-        if (error instanceof RequestRefusedError ? !error.isRetryable : !isNetworkFailure(error)) throw error;
-        if (attempt >= commandAttempts) throw lastFailure(operation, error);
+        if (error instanceof RequestRefusedError ? !error.isRetryable : !(error instanceof NetworkFailure)) throw error;
+        if (attempt >= commandAttempts) throw lastFailure(operation, error as NetworkFailure);
         const delayMs = backoffMs(attempt - 1, backoff, (error as Partial<RequestRefusedError>).retryAfterMs);
         diagnostics({ kind: 'retry', operation, attempt, delayMs, error });
         await pause(delayMs, network, signal);
@@ -72,19 +79,7 @@ export class HttpClient {
     }
   }
 
-  private async timed<T>(request: HttpRequest): Promise<T> {
-    const { commandTimeoutMs } = this.options;
-    const { controller, release } = childOf(request.signal);
-    const expired = new NoAnswerError(`No answer within ${commandTimeoutMs} ms`);
-    const timer = setTimeout(() => controller.abort(expired), commandTimeoutMs);
-    try {
-      return await this.json<T>({ ...request, signal: controller.signal });
-    } finally {
-      clearTimeout(timer);
-      release();
-    }
-  }
-
+  /** Redirects are answers like any other: the credentials are for this address. */
   private fetch(request: HttpRequest, identity: Record<string, string>): Promise<Response> {
     const { method = 'GET', route, query, headers, body, signal } = request;
     const isForm = typeof FormData === 'function' && body instanceof FormData;
@@ -93,25 +88,20 @@ export class HttpClient {
     const init: RequestInit & { cache: 'no-store' } = {
       method,
       cache: 'no-store',
+      redirect: 'manual',
       headers: { accept: 'application/json', ...type, ...headers, ...identity },
       ...(body !== undefined && { body: isForm ? body : JSON.stringify(body) }),
       ...(signal && { signal }),
     };
-    return fetch(addressOf(baseUrl, route, query), init);
+    return fetch(addressOf(baseUrl, route, query), init).catch(networkFailure);
   }
 }
 
-class NoAnswerError extends Error {
-  override readonly name = 'NoAnswerError';
+function networkFailure(cause: unknown): never {
+  throw new NetworkFailure(String(cause), { cause });
 }
 
-/** `fetch` says so with a `TypeError`, a truncated body with that or a `SyntaxError`. */
-function isNetworkFailure(error: unknown): boolean {
-  const name = (error as Partial<Error> | undefined)?.name ?? '';
-  return ['TypeError', 'SyntaxError', 'NoAnswerError', 'AbortError', 'NetworkError'].includes(name);
-}
-
-function lastFailure(operation: string, error: unknown): unknown {
+function lastFailure(operation: string, error: Error): Error {
   if (error instanceof RequestRefusedError) return error;
-  return new TaskBridgeClientError('CONNECTION_FAILED', `${operation} got no answer`, { cause: error });
+  return new TaskBridgeClientError('CONNECTION_FAILED', `${operation} got no answer`, { cause: error.cause ?? error });
 }

@@ -1,24 +1,25 @@
 import type { ErrorEnvelope } from '@taskbridge/protocol';
 import { RequestRefusedError } from '../errors.js';
 
-/** The error that an answer other than 2xx stands for; `UNEXPECTED_ANSWER` where its body is not TaskBridge's. */
-export async function refusalOf(response: Response): Promise<RequestRefusedError> {
-  const { code, message, details } = await envelopeOf(response);
-  const what = message ?? `${response.url || 'The server'} answered ${response.status}`;
-  return new RequestRefusedError(code ?? 'UNEXPECTED_ANSWER', what, {
-    status: response.status,
-    ...(details !== undefined && { details }),
-    ...retryAfter(response.headers.get('retry-after')),
-  });
-}
-
-async function envelopeOf(response: Response): Promise<Partial<ErrorEnvelope>> {
+/** The members of a JSON object; none where the text is anything else. */
+export function membersOf(text: string): Record<string, unknown> {
   try {
-    const body = (await response.json()) as Partial<ErrorEnvelope> | null;
-    return typeof body?.code === 'string' ? body : {};
+    return Object(JSON.parse(text)) as Record<string, unknown>;
   } catch {
     return {};
   }
+}
+
+/** The error that an answer other than 2xx stands for; `UNEXPECTED_ANSWER` where its body is not TaskBridge's. */
+export async function refusalOf(response: Response): Promise<RequestRefusedError> {
+  const { code, message, details } = membersOf(await response.text().catch(() => '')) as Partial<ErrorEnvelope>;
+  const isOurs = typeof code === 'string';
+  const what = (isOurs && message) || `${response.url} answered ${response.status}`;
+  return new RequestRefusedError(isOurs ? code : 'UNEXPECTED_ANSWER', what, {
+    status: response.status,
+    ...(isOurs && details && { details }),
+    ...retryAfter(response.headers.get('retry-after')),
+  });
 }
 
 /** Seconds or a date. */

@@ -1,6 +1,9 @@
-import { isTerminalStatus } from '@taskbridge/protocol';
+import { isTerminalStatus, type TaskSnapshot } from '@taskbridge/protocol';
+import type { RequestRefusedError } from '../errors.js';
+import { backoffMs, DEFAULT_BACKOFF } from '../recovery/backoff.js';
 import type { SubmitActionRequest, TaskBridgeClient } from '../taskbridge-client.js';
 import type { TaskSession } from '../task-session.js';
+import { sleep } from '../wait.js';
 import { emptyView, type TaskView, viewAfter, viewAfterAnswer, viewOfSnapshot } from './task-view.js';
 
 /** What events are observed by: a client, or a session of it for many tasks on one connection. */
@@ -67,7 +70,7 @@ export class TaskWatch {
   private async follow(signal: AbortSignal): Promise<void> {
     const { taskId, lastEventId } = this.view;
     if (lastEventId === undefined) {
-      const task = await this.client.getTask(taskId, { signal });
+      const task = await this.firstSnapshot(signal);
       signal.throwIfAborted();
       this.show(viewOfSnapshot(this.view, task));
     }
@@ -82,6 +85,19 @@ export class TaskWatch {
       },
     });
     for await (const event of events) this.show(viewAfter(this.view, event));
+  }
+
+  /** Tried until there is one, as the stream that follows would be; rejects when the server refuses for good. */
+  private async firstSnapshot(signal: AbortSignal): Promise<TaskSnapshot> {
+    for (let failures = 0; ; failures += 1) {
+      try {
+        return await this.client.getTask(this.view.taskId, { signal });
+      } catch (error) {
+        const { code, isRetryable } = (error ?? {}) as Partial<RequestRefusedError>;
+        if (signal.aborted || (code !== 'CONNECTION_FAILED' && !isRetryable)) throw error;
+        await sleep(backoffMs(failures, DEFAULT_BACKOFF), signal);
+      }
+    }
   }
 
   private show(view: TaskView): void {

@@ -39,21 +39,46 @@ export function TaskBridgeProvider(properties: {
 export function useTask(taskId: string): UsedTask {
   const context = useContext(Context);
   if (context === undefined) throw new Error('useTask needs a <TaskBridgeProvider> around it');
-  const watch = watchOf(context, taskId);
-  const unknown = useMemo(() => emptyView(taskId), [taskId]);
-  const view = useSyncExternalStore(watch.subscribe, watch.current, () => unknown);
+  const watch = useMemo(() => new SharedWatch(context, taskId), [context, taskId]);
+  const view = useSyncExternalStore(watch.subscribe, watch.current, () => watch.unknown);
   return useMemo(() => ({ ...view, act: watch.act, cancel: watch.cancel }), [view, watch]);
 }
 
-/** Making one has no effect before it is subscribed to. */
-function watchOf({ client, observer }: TaskBridgeContext, taskId: string): TaskWatch {
-  const known = watches.get(observer) ?? new Map<string, TaskWatch>();
-  watches.set(observer, known);
-  const shared = known.get(taskId);
-  if (shared) return shared;
-  const watch: TaskWatch = new TaskWatch(client, observer, taskId, (isUsed) =>
-    isUsed ? known.set(taskId, watch) : known.delete(taskId),
-  );
-  known.set(taskId, watch);
-  return watch;
+/** A component's way to the watch that it shares. Rendering alone, as a server does, leaves nothing behind. */
+class SharedWatch {
+  readonly unknown: TaskView;
+  private watch: TaskWatch | undefined;
+
+  constructor(
+    private readonly context: TaskBridgeContext,
+    private readonly taskId: string,
+  ) {
+    this.unknown = emptyView(taskId);
+  }
+
+  readonly current = (): TaskView => (this.watch ?? this.shared)?.current() ?? this.unknown;
+  readonly subscribe: TaskWatch['subscribe'] = (listener) => {
+    this.watch = this.shared ?? this.own();
+    return this.watch.subscribe(listener);
+  };
+  readonly act: TaskWatch['act'] = (action) => this.own().act(action);
+  readonly cancel: TaskWatch['cancel'] = (reason) => this.own().cancel(reason);
+
+  private get shared(): TaskWatch | undefined {
+    return watches.get(this.context.observer)?.get(this.taskId);
+  }
+
+  private own(): TaskWatch {
+    const { client, observer } = this.context;
+    this.watch ??= new TaskWatch(client, observer, this.taskId, (isUsed) => this.list(isUsed));
+    return this.watch;
+  }
+
+  private list(isUsed: boolean): void {
+    const { taskId, watch } = this;
+    const known = watches.get(this.context.observer) ?? new Map<string, TaskWatch>();
+    watches.set(this.context.observer, known);
+    if (isUsed && watch) known.set(taskId, watch);
+    else known.delete(taskId);
+  }
 }

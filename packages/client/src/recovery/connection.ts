@@ -1,7 +1,7 @@
 import { RequestRefusedError, TaskBridgeClientError } from '../errors.js';
 import type { Subscription, TaskTransport, TransportFrame, TransportName } from '../transports/transport.js';
 import { TransportUnsupportedError } from '../transports/transport.js';
-import { childOf } from '../wait.js';
+import { after, childOf } from '../wait.js';
 
 /** Why a connection is over. `refused`: for good, whatever the transport. */
 export type EndReason = 'closed' | 'broken' | 'silent' | 'unsupported' | 'unavailable' | 'refused' | 'interrupted';
@@ -13,6 +13,8 @@ export interface ConnectionEnd {
   hasOpened: boolean;
   /** It brought something new. */
   hasDelivered: boolean;
+  /** It was alive for long enough to count as one that works, even if nothing happened in that time. */
+  hasLasted: boolean;
   retryAfterMs?: number;
   error?: unknown;
 }
@@ -26,11 +28,15 @@ export interface Deadlines {
   livenessTimeoutMs: number;
 }
 
+/** An opened connection that dies sooner than this, and brings nothing new, has failed. */
+const LASTING_MS = 500;
+
 /** One connection of one transport, watched for silence. Time that its reader spends elsewhere does not count. */
 export class Connection {
   /** Set by whoever knows what is new. */
   hasDelivered = false;
   hasOpened = false;
+  private openedAt = 0;
   private readonly frames: AsyncIterator<TransportFrame>;
   private readonly abort: AbortController;
   private readonly release: () => void;
@@ -80,12 +86,13 @@ export class Connection {
     const { openTimeoutMs, livenessTimeoutMs } = this.deadlines;
     return new Promise((resolve) => {
       const settle = (step: ConnectionStep): void => {
-        clearTimeout(timer);
+        cancelTimer();
         this.stop = undefined;
         resolve(step);
       };
       this.stop = (reason) => settle({ end: this.endedBy(reason) });
-      const timer = setTimeout(() => this.stop?.('silent'), this.hasOpened ? livenessTimeoutMs : openTimeoutMs);
+      const limitMs = this.hasOpened ? livenessTimeoutMs : openTimeoutMs;
+      const cancelTimer = after(limitMs, () => this.stop?.('silent'));
       this.frames.next().then(
         ({ done, value }) => settle(done ? { end: this.endedBy('closed') } : { frame: this.opened(value) }),
         (error: unknown) => settle({ end: this.endedBy(reasonOf(error), error) }),
@@ -94,6 +101,7 @@ export class Connection {
   }
 
   private opened(frame: TransportFrame): TransportFrame {
+    if (!this.hasOpened) this.openedAt = Date.now();
     this.hasOpened = true;
     return frame;
   }
@@ -102,13 +110,18 @@ export class Connection {
   endedBy(reason: EndReason, error?: unknown): ConnectionEnd {
     const { hasOpened, hasDelivered } = this;
     const { retryAfterMs } = (error ?? {}) as Partial<RequestRefusedError>;
-    return { reason, hasOpened, hasDelivered, ...(retryAfterMs !== undefined && { retryAfterMs }), error };
+    const silentMs = reason === 'silent' ? this.deadlines.livenessTimeoutMs : 0;
+    const hasLasted = hasOpened && Date.now() - this.openedAt >= LASTING_MS + silentMs;
+    return { reason, hasOpened, hasDelivered, hasLasted, ...(retryAfterMs !== undefined && { retryAfterMs }), error };
   }
 }
 
-function reasonOf(error: unknown): EndReason {
+/** Why a connection is over that ends with this error. */
+export function reasonOf(error: unknown): EndReason {
   if (error instanceof TransportUnsupportedError) return 'unsupported';
-  if (!(error instanceof RequestRefusedError)) return error instanceof TaskBridgeClientError ? 'refused' : 'broken';
+  if (!(error instanceof RequestRefusedError)) {
+    return error instanceof TaskBridgeClientError && error.code !== 'CONNECTION_FAILED' ? 'refused' : 'broken';
+  }
   if (error.isRetryable) return 'unavailable';
   // Another transport may get through to the server itself, or may be able to say who asks.
   const isOfTransport =

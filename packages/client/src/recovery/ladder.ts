@@ -9,10 +9,10 @@ export type RecoveryPolicy = 'PROGRESSIVE_STICKY' | 'FAST_CYCLE';
 /** Where the recovery stands; rung 0 is the best transport. */
 export interface LadderState {
   readonly rung: number;
-  /** Ends in a row that brought nothing new, on this rung and in all. */
+  /** Ends in a row of connections that brought nothing new and did not last, on this rung and in all. */
   readonly fruitlessHere: number;
   readonly fruitless: number;
-  /** Failures that call for a pause; 0 after anything new. */
+  /** Failures that call for a pause; 0 after anything new, and after a connection that lasted. */
   readonly failures: number;
   /** Attempts to get back up that did not last. */
   readonly climbs: number;
@@ -31,7 +31,7 @@ const FRUITLESS_LIMIT = 2;
 
 /** Decides on the transport after a connection has ended; `rungs` is how many there are. */
 export function afterEnd(state: LadderState, end: ConnectionEnd, rungs: number, policy: RecoveryPolicy): NextTry {
-  const isFruitful = end.hasDelivered || end.reason === 'interrupted';
+  const isFruitful = end.hasDelivered || end.hasLasted || end.reason === 'interrupted';
   return policy === 'FAST_CYCLE' ? cycle(state, isFruitful, rungs) : descend(state, end, isFruitful, rungs);
 }
 

@@ -1,4 +1,4 @@
-import { abortable } from '../wait.js';
+import { abortable, after } from '../wait.js';
 
 /** Tells whether the device has a network. A host's own, from React Native's NetInfo for one, replaces the browser's. */
 export interface NetworkStatus {
@@ -44,12 +44,12 @@ export async function whenOnline(network: NetworkStatus, signal?: AbortSignal, o
 /** Waits, but no longer than until the device comes back online. */
 export function pause(ms: number, network: NetworkStatus, signal?: AbortSignal): Promise<void> {
   return abortable<void>(signal, (resolve) => {
-    const timer = setTimeout(() => resolve(), ms);
+    const cancelTimer = after(ms, () => resolve());
     const unsubscribe = network.subscribe(() => {
       if (network.isOnline()) resolve();
     });
     return () => {
-      clearTimeout(timer);
+      cancelTimer();
       unsubscribe();
     };
   });

@@ -2,7 +2,7 @@ import type { DiagnosticsListener } from '../diagnostics.js';
 import { TaskBridgeClientError } from '../errors.js';
 import type { TaskTransport, TransportFrame } from '../transports/transport.js';
 import { backoffMs } from './backoff.js';
-import { Connection, type ConnectionEnd, type ConnectionStep } from './connection.js';
+import { Connection, type ConnectionEnd, type ConnectionStep, reasonOf } from './connection.js';
 import { afterClimb, afterDelivery, afterEnd, FIRST_TRY, type LadderState } from './ladder.js';
 import { type NetworkStatus, pause, whenOnline } from './network-status.js';
 import { sleep } from '../wait.js';
@@ -67,10 +67,11 @@ export class ReconnectingStream {
     this.state = afterDelivery(this.state);
   }
 
-  /** Gives the connection up; the next one begins at the cursor of then. */
-  async restart(): Promise<void> {
+  /** Gives the connection up, because of an error if there is one; the next one begins at the cursor of then. */
+  async restart(error?: unknown): Promise<void> {
     const { current } = this;
-    if (current) await this.recover(current, current.endedBy('closed'));
+    const reason = error === undefined ? 'closed' : reasonOf(error);
+    if (current) await this.recover(current, { ...current.endedBy(reason, error), hasLasted: false });
   }
 
   close(): void {
@@ -118,7 +119,7 @@ export class ReconnectingStream {
     if ('frame' in step) {
       this.current?.close();
       this.current = connection;
-      this.moveTo(afterClimb(this.state, rung), 'it works again');
+      this.moveTo(afterClimb(this.state, rung), 'works again');
       return step;
     }
     this.lost(connection, step.end);
@@ -191,7 +192,7 @@ export class ReconnectingStream {
   private networkChanged(): void {
     const isOnline = this.options.network.isOnline();
     if (isOnline && !this.wasOnline) {
-      this.moveTo(FIRST_TRY, 'the device is online again');
+      this.moveTo(FIRST_TRY, 'online again');
       this.current?.interrupt();
     }
     this.wasOnline = isOnline;
@@ -199,7 +200,7 @@ export class ReconnectingStream {
 
   private givenUp({ error }: ConnectionEnd): TaskBridgeClientError {
     const { taskId, recovery } = this.options;
-    const message = `No transport has brought anything of task ${taskId} in ${recovery.maxFailures + 1} tries`;
+    const message = `Task ${taskId}: ${recovery.maxFailures + 1} failures in a row`;
     return new TaskBridgeClientError('CONNECTION_FAILED', message, { cause: error });
   }
 }

@@ -2,7 +2,7 @@ import { type BackoffOptions, DEFAULT_BACKOFF } from './backoff.js';
 import type { Deadlines } from './connection.js';
 import type { RecoveryPolicy } from './ladder.js';
 
-/** How connections are watched and made again. */
+/** How connections are watched and made again. A time of `Infinity` never comes. */
 export interface RecoveryOptions extends BackoffOptions, Deadlines {
   /** @default 'PROGRESSIVE_STICKY' */
   policy: RecoveryPolicy;
@@ -14,7 +14,7 @@ export interface RecoveryOptions extends BackoffOptions, Deadlines {
   climbAfterMs: number;
   /** The most that is waited between such tries. @default 300_000 */
   maxClimbAfterMs: number;
-  /** Failures in a row after which an observation rejects with `CONNECTION_FAILED`. @default Infinity */
+  /** Failures in a row, with nothing new and no connection that lasted between them, after which an observation rejects with `CONNECTION_FAILED`. @default Infinity */
   maxFailures: number;
 }
 
@@ -30,5 +30,5 @@ export const DEFAULT_RECOVERY: RecoveryOptions = {
 
 /** When to try a better transport next. */
 export function climbDelayMs(climbs: number, { climbAfterMs, maxClimbAfterMs }: RecoveryOptions): number {
-  return Math.min(maxClimbAfterMs, climbAfterMs * 2 ** Math.min(climbs, 30));
+  return Math.min(Math.max(climbAfterMs, maxClimbAfterMs), climbAfterMs * 2 ** Math.min(climbs, 30));
 }

@@ -1,4 +1,4 @@
-import { formatEventId, isTerminalStatus, parseCursor, type EventGap, type TaskSnapshot } from '@taskbridge/protocol';
+import { isTerminalStatus, parseCursor, type EventGap, type TaskSnapshot } from '@taskbridge/protocol';
 import type { Checkpoints } from '../checkpoints/checkpoints.js';
 import { TaskBridgeClientError, TaskGapError } from '../errors.js';
 import { isTerminalEvent, seqOf, type TaskEvent } from '../task-events.js';
@@ -19,19 +19,45 @@ export interface TaskObservationOptions extends Omit<ReconnectingStreamOptions, 
 /** One consumer's way through a log: each event once, in order, remembered when the consumer comes back for the next. */
 export class TaskObservation {
   private seq = 0;
+  /** After which event something was missing last. */
+  private holeAfter: number | undefined;
 
   constructor(private readonly options: TaskObservationOptions) {}
 
   async *events(): AsyncGenerator<TaskEvent, void> {
-    const { taskId, lastEventId, checkpoints } = this.options;
-    this.seq = seqFrom(lastEventId ?? (await checkpoints?.lastEventId(taskId)));
-    const stream = new ReconnectingStream({ ...this.options, cursor: () => formatEventId(this.seq) });
+    const { taskId, lastEventId, checkpoints, signal } = this.options;
+    const stored = lastEventId === undefined ? await checkpoints?.lastEventId(taskId, signal) : undefined;
+    try {
+      yield* this.from(lastEventId ?? stored);
+    } catch (error) {
+      if (!(await this.hasDropped(stored, error))) throw error;
+      yield* this.from(undefined);
+    }
+    await this.options.onEnd();
+  }
+
+  private async *from(lastEventId: string | undefined): AsyncGenerator<TaskEvent, void> {
+    const { taskId, checkpoints, signal } = this.options;
+    this.seq = seqFrom(lastEventId);
+    // So that readers without a checkpoint know of this one, and leave its answers alone.
+    if (!lastEventId) await checkpoints?.save(taskId, idOf(0), signal);
+    const stream = new ReconnectingStream({ ...this.options, cursor: () => idOf(this.seq) });
     try {
       yield* this.follow(stream);
     } finally {
       stream.close();
     }
-    await this.options.onEnd();
+  }
+
+  /** True when the stored checkpoint was at fault, so that the log can be read from its start. */
+  private async hasDropped(stored: string | undefined, error: unknown): Promise<boolean> {
+    const { taskId, checkpoints, diagnostics, signal } = this.options;
+    const { code } = (error ?? {}) as { code?: unknown };
+    if (code === 'TASK_NOT_FOUND') await checkpoints?.clear(taskId, signal);
+    if (code !== 'INVALID_CURSOR' || stored === undefined || this.seq !== parseCursor(stored)) return false;
+    diagnostics({ kind: 'stale-checkpoint', taskId, lastEventId: stored, error });
+    await checkpoints?.clearCursor(taskId, signal);
+    return true;
   }
 
   /** Returns after the end of the log. */
@@ -39,11 +65,12 @@ export class TaskObservation {
     for (;;) {
       const frame = await stream.next();
       if (frame.kind === 'end' || (frame.kind === 'event' && this.isOldEnd(frame.event))) {
-        if (await this.hasEnded()) return;
-        await stream.restart();
+        const task = await this.snapshot(stream);
+        if (task && this.isEndOf(task)) return;
+        if (task) await stream.restart();
       } else if (frame.kind === 'gap') {
         if (await this.skip(frame.gap)) stream.delivered();
-      } else if (frame.kind === 'event' && (await this.isNext(frame.event))) {
+      } else if (frame.kind === 'event' && (await this.isNext(frame.event, stream))) {
         stream.delivered();
         if (!(await this.isAnswered(frame.event))) yield frame.event;
         // The consumer has come back for more: it has taken the event.
@@ -53,29 +80,47 @@ export class TaskObservation {
     }
   }
 
+  /** `undefined` when it cannot be had now: the stream begins again, like after any other failure. */
+  private async snapshot(stream: ReconnectingStream): Promise<TaskSnapshot | undefined> {
+    try {
+      return await this.options.snapshot();
+    } catch (error) {
+      await stream.restart(error);
+      return undefined;
+    }
+  }
+
   private isOldEnd(event: TaskEvent): boolean {
     return isTerminalEvent(event) && seqOf(event) <= this.seq;
   }
 
-  /** False for what the consumer has had. A hole before the event is a gap that the server has not told of. */
-  private async isNext(event: TaskEvent): Promise<boolean> {
+  /**
+   * False for what the consumer has had, and for what does not follow it: that is read again. Only what is missing then
+   * too is a gap that the server has not told of.
+   */
+  private async isNext(event: TaskEvent, stream: ReconnectingStream): Promise<boolean> {
     const seq = seqOf(event);
     if (seq > this.seq + 1) {
-      const snapshot = await this.options.snapshot();
+      const isKnown = this.holeAfter === this.seq;
+      this.holeAfter = this.seq;
+      if (!isKnown) await stream.restart();
+      const snapshot = isKnown ? await this.snapshot(stream) : undefined;
+      if (!snapshot) return false;
       await this.skip({ retainedFromEventId: event.eventId, snapshot });
     }
     return seq === this.seq + 1;
   }
 
   private async isAnswered(event: TaskEvent): Promise<boolean> {
-    const { checkpoints, taskId } = this.options;
+    const { checkpoints, taskId, signal } = this.options;
     if (event.type !== 'TASK_SUSPENDED' || !checkpoints) return false;
-    return checkpoints.isAnswered(taskId, event.suspension.suspendId);
+    return checkpoints.isAnswered(taskId, event.suspension.suspendId, signal);
   }
 
   private async taken(event: TaskEvent): Promise<void> {
     this.seq = seqOf(event);
-    if (!isTerminalEvent(event)) await this.options.checkpoints?.save(this.options.taskId, event.eventId);
+    const { taskId, checkpoints, signal } = this.options;
+    if (!isTerminalEvent(event)) await checkpoints?.save(taskId, event.eventId, signal);
   }
 
   /** False when nothing is missing after what the consumer has had. */
@@ -83,17 +128,20 @@ export class TaskObservation {
     const { taskId, onGap } = this.options;
     const retainedFrom = seqFrom(gap.retainedFromEventId);
     if (retainedFrom <= this.seq + 1) return false;
-    const missing = { ...gap, taskId, afterEventId: formatEventId(this.seq) };
+    const missing = { ...gap, taskId, afterEventId: idOf(this.seq) };
     if (!onGap) throw new TaskGapError(missing);
     const choice = await onGap(missing);
     this.seq = choice === 'skip-to-snapshot' ? seqFrom(gap.snapshot.lastEventId ?? '') : retainedFrom - 1;
     return true;
   }
 
-  private async hasEnded(): Promise<boolean> {
-    const { status, lastEventId } = await this.options.snapshot();
+  private isEndOf({ status, lastEventId }: TaskSnapshot): boolean {
     return isTerminalStatus(status) && seqFrom(lastEventId ?? '') <= this.seq;
   }
+}
+
+function idOf(seq: number): string {
+  return `${seq}-0`;
 }
 
 /** Throws for what is not a cursor, as the server would. */

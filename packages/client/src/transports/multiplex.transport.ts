@@ -5,6 +5,8 @@ import {
 } from '@taskbridge/protocol';
 import type { DiagnosticsListener } from '../diagnostics.js';
 import { RequestRefusedError } from '../errors.js';
+import type { Deadlines } from '../recovery/connection.js';
+import { limited } from '../wait.js';
 import type { Mailbox } from './mailbox.js';
 import { type SharedMessage, SharedSocket } from './shared-socket.js';
 import { errorOfClose } from './socket-close.js';
@@ -30,7 +32,7 @@ export class MultiplexTransport implements TaskTransport {
     private readonly webSocket: WebSocketConstructor,
     private readonly identity: SocketIdentity,
     private readonly diagnostics: DiagnosticsListener,
-    private readonly livenessTimeoutMs: number,
+    private readonly timeouts: Deadlines,
   ) {}
 
   close(): void {
@@ -62,8 +64,8 @@ export class MultiplexTransport implements TaskTransport {
         const ticketed = { ...request, ...(ticket !== undefined && { ticket }) };
         if (socket.canTake(taskId)) return { socket, mailbox: socket.subscribe(ticketed) };
       } else {
-        const fresh = await this.inTurn(async () =>
-          this.socketFor(taskId) ? undefined : this.connect(taskId, signal),
+        const fresh = await this.inTurn(signal, async (own) =>
+          this.socketFor(taskId) ? undefined : this.connect(taskId, own),
         );
         if (fresh) return { socket: fresh, mailbox: fresh.subscribe(request) };
       }
@@ -71,12 +73,13 @@ export class MultiplexTransport implements TaskTransport {
   }
 
   private socketFor(taskId: string): SharedSocket | undefined {
-    for (const socket of this.sockets) if (socket.isSilent(this.livenessTimeoutMs)) socket.close();
+    for (const socket of this.sockets) if (socket.isSilent(this.timeouts.livenessTimeoutMs)) socket.close();
     return this.sockets.find((socket) => socket.canTake(taskId));
   }
 
-  private inTurn<T>(work: () => Promise<T>): Promise<T> {
-    const turn = this.connecting.then(work);
+  /** Others wait for it: one that hangs leaves them the other half of their time. */
+  private inTurn<T>(signal: AbortSignal, work: (signal: AbortSignal) => Promise<T>): Promise<T> {
+    const turn = this.connecting.then(() => limited(work, this.timeouts.openTimeoutMs / 2, signal));
     this.connecting = turn.catch(() => undefined);
     return turn;
   }

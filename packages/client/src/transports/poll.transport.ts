@@ -1,6 +1,5 @@
-import type { EventGap, PollEventsResponse } from '@taskbridge/protocol';
+import type { PollEventsResponse } from '@taskbridge/protocol';
 import type { DiagnosticsListener } from '../diagnostics.js';
-import { RequestRefusedError } from '../errors.js';
 import type { HttpClient } from '../http/http-client.js';
 import type { TaskRoutes } from '../routes.js';
 import type { Subscription, TaskTransport, TransportFrame } from './transport.js';
@@ -25,8 +24,9 @@ export class PollTransport implements TaskTransport {
     let waitTimeoutMs = 0;
     for (let isFirst = true; ; isFirst = false) {
       const askedAt = Date.now();
-      const page = await this.page(taskId, { afterEventId: cursor, waitTimeoutMs }, signal);
-      if ('gap' in page) return yield { kind: 'gap', gap: page.gap };
+      const query = { afterEventId: cursor, waitTimeoutMs };
+      const page = await this.page(taskId, query, signal).catch((error: unknown) => wire.gapOf(error));
+      if ('kind' in page) return yield page;
       yield { kind: isFirst ? 'open' : 'alive' };
       for (const event of page.events) yield wire.event(event);
       // A log that has ended is not waited on.
@@ -36,19 +36,12 @@ export class PollTransport implements TaskTransport {
     }
   }
 
-  private async page(
+  private page(
     taskId: string,
     query: { afterEventId: string; waitTimeoutMs: number },
     signal: AbortSignal,
-  ): Promise<PollEventsResponse | { gap: EventGap }> {
-    const request = { operation: 'poll', taskId, route: this.routes.events(taskId), signal };
-    try {
-      return await this.http.json({ ...request, query: { ...query, maxEvents: MAX_EVENTS, gap: 'error' } });
-    } catch (error) {
-      if (error instanceof RequestRefusedError && error.code === 'EVENT_GAP') {
-        return { gap: error.details as unknown as EventGap };
-      }
-      throw error;
-    }
+  ): Promise<PollEventsResponse> {
+    const request = { operation: 'poll', taskId, route: this.routes.events(taskId), signal, answer: 'events' };
+    return this.http.json({ ...request, query: { ...query, maxEvents: MAX_EVENTS, gap: 'error' } });
   }
 }

@@ -3,6 +3,7 @@ import type {
   WebSocketSubscribeRequest,
   WebSocketUnsubscribeRequest,
 } from '@taskbridge/protocol';
+import { membersOf } from '../http/refusal.js';
 import { Mailbox } from './mailbox.js';
 import { MAX_UNREAD, type Socket, type SocketClose } from './socket.js';
 
@@ -69,7 +70,7 @@ export class SharedSocket {
     clearTimeout(this.idle);
     this.stop.abort();
     this.socket.close();
-    this.end({ code: 1006, reason: 'closed by this side' });
+    this.end({ code: 1006, reason: 'closed here' });
   }
 
   private async read(): Promise<void> {
@@ -82,9 +83,9 @@ export class SharedSocket {
   }
 
   private dispatch(message: string): void {
-    const { taskId, type } = headOf(message);
-    const key = taskId?.toLowerCase() ?? '';
-    if (type === 'SUBSCRIPTION_ENDED') this.ended(key, JSON.parse(message) as SubscriptionEndedFrame);
+    const frame = membersOf(message);
+    const key = String(frame['taskId']).toLowerCase();
+    if (frame['type'] === 'SUBSCRIPTION_ENDED') this.ended(key, frame as unknown as SubscriptionEndedFrame);
     else this.deliver(key, message);
     this.sayAlive();
   }
@@ -95,7 +96,7 @@ export class SharedSocket {
     mailbox.push(message);
     if (mailbox.size < MAX_UNREAD) return;
     this.unsubscribe(key);
-    mailbox.push({ code: 1013, reason: 'The reader is too far behind' });
+    mailbox.push({ code: 1013, reason: 'too far behind' });
   }
 
   private ended(key: string, frame: SubscriptionEndedFrame): void {
@@ -122,13 +123,5 @@ export class SharedSocket {
     clearTimeout(this.idle);
     const isIdle = [...this.readers.values()].every((mailbox) => mailbox === undefined);
     if (isIdle) this.idle = setTimeout(() => this.close(), IDLE_MS);
-  }
-}
-
-function headOf(message: string): { taskId?: string; type?: string } {
-  try {
-    return (JSON.parse(message) as { taskId?: string; type?: string } | null) ?? {};
-  } catch {
-    return {};
   }
 }

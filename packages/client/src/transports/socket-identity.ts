@@ -35,7 +35,7 @@ export class SocketIdentity {
     const ticket = this.usesTickets ? await this.ticket(taskId, signal) : undefined;
     const address = webSocketAddress(addressOf(baseUrl, this.routes.webSocket(), { ticket }));
     if (webSocketAuth === 'ticket' || webSocketAuth === 'none') return { address, protocols: [], headers: {} };
-    const headers = await this.auth.headers({ operation: 'stream', taskId });
+    const headers = await this.auth.headers({ operation: 'stream', taskId }, signal);
     if (webSocketAuth === 'header') return { address, protocols: [], headers };
     return { address, protocols: ['taskbridge', ...bearer(headers)], headers: {} };
   }
@@ -48,6 +48,7 @@ export class SocketIdentity {
       method: 'POST',
       route: this.routes.tickets(taskId),
       signal,
+      answer: 'ticket',
     } as const;
     return (await this.http.json<{ ticket: string }>(request)).ticket;
   }

@@ -58,7 +58,7 @@ export class Socket {
   /** Lets go of it at once: a peer that is gone would not answer a close frame. */
   close(): void {
     if (this.isOver) return;
-    this.finish({ code: 1006, reason: 'closed by this side' });
+    this.finish({ code: 1006, reason: 'closed here' });
     if (this.webSocket.terminate) this.webSocket.terminate();
     else this.webSocket.close();
   }

@@ -1,6 +1,4 @@
-import type { EventGap } from '@taskbridge/protocol';
 import type { DiagnosticsListener } from '../diagnostics.js';
-import { RequestRefusedError } from '../errors.js';
 import type { HttpClient } from '../http/http-client.js';
 import type { TaskRoutes } from '../routes.js';
 import { SseParser } from './sse-parser.js';
@@ -18,34 +16,34 @@ export class SseTransport implements TaskTransport {
   ) {}
 
   async *open(subscription: Subscription): AsyncGenerator<TransportFrame, void> {
-    const response = await this.request(subscription);
-    if (response instanceof RequestRefusedError) yield { kind: 'gap', gap: response.details as unknown as EventGap };
-    else yield* this.frames(response, subscription.taskId);
-  }
-
-  private async request({ taskId, afterEventId, signal }: Subscription): Promise<Response | RequestRefusedError> {
+    const wire = new WireFrames(subscription.taskId, this.name, this.diagnostics);
+    let response: Response;
     try {
-      return await this.http.send({
-        operation: 'stream',
-        taskId,
-        route: this.routes.stream(taskId),
-        query: { lastEventId: afterEventId, gap: 'error' },
-        headers: { accept: 'text/event-stream' },
-        signal,
-      });
+      response = await this.request(subscription);
     } catch (error) {
-      if (error instanceof RequestRefusedError && error.code === 'EVENT_GAP') return error;
-      throw error;
+      yield wire.gapOf(error);
+      return;
     }
+    yield* this.frames(response, wire);
   }
 
-  private async *frames(response: Response, taskId: string): AsyncGenerator<TransportFrame, void> {
+  private request({ taskId, afterEventId, signal }: Subscription): Promise<Response> {
+    return this.http.send({
+      operation: 'stream',
+      taskId,
+      route: this.routes.stream(taskId),
+      query: { lastEventId: afterEventId, gap: 'error' },
+      headers: { accept: 'text/event-stream' },
+      signal,
+    });
+  }
+
+  private async *frames(response: Response, wire: WireFrames): AsyncGenerator<TransportFrame, void> {
     if (response.status === 204) {
       yield { kind: 'end' };
       return;
     }
     const reader = eventStreamOf(response).getReader();
-    const wire = new WireFrames(taskId, this.name, this.diagnostics);
     const parser = new SseParser();
     const decoder = new TextDecoder();
     try {
@@ -62,9 +60,9 @@ export class SseTransport implements TaskTransport {
 }
 
 function eventStreamOf({ headers, body }: Response): ReadableStream<Uint8Array> {
-  if (!headers.get('content-type')?.startsWith('text/event-stream')) {
-    throw new TransportUnsupportedError('The answer is not an event stream');
+  if (!headers.get('content-type')?.toLowerCase().startsWith('text/event-stream')) {
+    throw new TransportUnsupportedError('Not an event stream');
   }
-  if (!body) throw new TransportUnsupportedError('fetch gives no stream here');
+  if (!body) throw new TransportUnsupportedError('No streams here');
   return body;
 }

@@ -37,6 +37,4 @@ export interface TaskTransport {
 }
 
 /** This transport cannot be used here: no implementation, or something in between that does not understand it. */
-export class TransportUnsupportedError extends Error {
-  override readonly name = 'TransportUnsupportedError';
-}
+export class TransportUnsupportedError extends Error {}

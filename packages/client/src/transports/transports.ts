@@ -2,6 +2,7 @@ import type { TaskBridgeClientOptions } from '../client-options.js';
 import type { DiagnosticsListener } from '../diagnostics.js';
 import type { AuthHeaders } from '../http/auth-headers.js';
 import type { HttpClient } from '../http/http-client.js';
+import type { Deadlines } from '../recovery/connection.js';
 import type { TaskRoutes } from '../routes.js';
 import { MultiplexTransport } from './multiplex.transport.js';
 import { PollTransport } from './poll.transport.js';
@@ -18,7 +19,7 @@ interface TransportParts {
   auth: AuthHeaders;
   routes: TaskRoutes;
   diagnostics: DiagnosticsListener;
-  livenessTimeoutMs: number;
+  deadlines: Deadlines;
 }
 
 /** The transports that can be used here, the best one first. */
@@ -31,22 +32,22 @@ export class Transports {
   ) {
     const wanted = options.transports ?? TRANSPORTS;
     this.all = wanted.map((name) => this.make(name)).filter((transport) => transport !== undefined);
-    if (this.all.length === 0) throw new TypeError('None of the transports can be used here');
+    if (this.all.length === 0) throw new TypeError('No transport can be used');
   }
 
   private make(name: TransportName): TaskTransport | undefined {
-    const { http, routes, diagnostics, livenessTimeoutMs } = this.parts;
+    const { http, routes, diagnostics, deadlines } = this.parts;
     if (name === 'sse') return new SseTransport(http, routes, diagnostics);
     if (name === 'websocket') return this.makeWebSocket();
-    return new PollTransport(http, routes, diagnostics, Math.min(MAX_POLL_WAIT_MS, livenessTimeoutMs / 2));
+    return new PollTransport(http, routes, diagnostics, Math.min(MAX_POLL_WAIT_MS, deadlines.livenessTimeoutMs / 2));
   }
 
   /** The same with one WebSocket for all tasks, and how to let go of it. */
   multiplexed(): { all: readonly TaskTransport[]; close: () => void } {
-    const { diagnostics, livenessTimeoutMs } = this.parts;
+    const { diagnostics, deadlines } = this.parts;
     const webSocket = this.webSocket();
     const shared =
-      webSocket && new MultiplexTransport(webSocket.constructor, webSocket.identity, diagnostics, livenessTimeoutMs);
+      webSocket && new MultiplexTransport(webSocket.constructor, webSocket.identity, diagnostics, deadlines);
     const all = this.all.map((transport) => (shared && transport.name === 'websocket' ? shared : transport));
     return { all, close: () => shared?.close() };
   }
@@ -55,7 +56,7 @@ export class Transports {
     const { diagnostics } = this.parts;
     const webSocket = this.webSocket();
     if (webSocket) return new WebSocketTransport(webSocket.constructor, webSocket.identity, diagnostics);
-    diagnostics({ kind: 'transport-missing', transport: 'websocket', reason: 'There is no WebSocket here' });
+    diagnostics({ kind: 'transport-missing', transport: 'websocket', reason: 'no WebSocket here' });
     return undefined;
   }
 

@@ -1,4 +1,4 @@
-import { CLOSE_CODES, type WebSocketSubscribeRequest } from '@taskbridge/protocol';
+import type { WebSocketSubscribeRequest } from '@taskbridge/protocol';
 import type { DiagnosticsListener } from '../diagnostics.js';
 import { errorOfClose } from './socket-close.js';
 import type { SocketIdentity } from './socket-identity.js';
@@ -6,6 +6,9 @@ import { Socket } from './socket.js';
 import type { Subscription, TaskTransport, TransportFrame } from './transport.js';
 import type { WebSocketConstructor } from './web-socket.js';
 import { WireFrames } from './wire-frames.js';
+
+/** RFC 6455: the purpose of the connection is fulfilled. */
+const NORMAL = 1000;
 
 /** A WebSocket for each task. */
 export class WebSocketTransport implements TaskTransport {
@@ -39,7 +42,7 @@ export class WebSocketTransport implements TaskTransport {
     for (let isFirst = true; ; isFirst = false) {
       const message = await socket.next(signal);
       if (typeof message !== 'string') {
-        if (message.code !== CLOSE_CODES.normal || isFirst) throw errorOfClose(message);
+        if (message.code !== NORMAL || isFirst) throw errorOfClose(message);
         return yield { kind: 'end' };
       }
       if (isFirst) yield { kind: 'open' };

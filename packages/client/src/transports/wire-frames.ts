@@ -1,12 +1,8 @@
-import type { EventGap } from '@taskbridge/protocol';
+import { type EventGap, parseCursor } from '@taskbridge/protocol';
 import type { DiagnosticsListener } from '../diagnostics.js';
+import { RequestRefusedError } from '../errors.js';
 import { toTaskEvent } from '../task-events.js';
 import type { TransportFrame, TransportName } from './transport.js';
-
-/** A frame that cannot be read: what follows it may not be trusted, so its connection is given up. */
-export class MalformedFrameError extends Error {
-  override readonly name = 'MalformedFrameError';
-}
 
 /** Reads the JSON documents of one connection, and reports each one. */
 export class WireFrames {
@@ -20,7 +16,7 @@ export class WireFrames {
   read(data: string): TransportFrame {
     this.report('raw-payload', data);
     const frame = this.parse(data);
-    if (frame.type === 'GAP') return { kind: 'gap', gap: frame as unknown as EventGap };
+    if (frame.type === 'GAP') return this.gap(frame, data);
     if (frame.type === 'HEARTBEAT' || frame.eventId === undefined) return { kind: 'alive' };
     return this.event(frame, data);
   }
@@ -33,6 +29,17 @@ export class WireFrames {
     return { kind: 'event', event };
   }
 
+  /** The gap that a refusal tells of; throws any other. */
+  gapOf(error: unknown): TransportFrame {
+    if (!(error instanceof RequestRefusedError) || error.code !== 'EVENT_GAP') throw error;
+    return this.gap(error.details, JSON.stringify(error.details));
+  }
+
+  private gap(raw: unknown, data = ''): TransportFrame {
+    if (isGap(raw)) return { kind: 'gap', gap: raw };
+    throw this.malformed(data);
+  }
+
   private parse(data: string): Record<string, unknown> {
     try {
       const value: unknown = JSON.parse(data);
@@ -43,12 +50,18 @@ export class WireFrames {
     throw this.malformed(data);
   }
 
-  private malformed(data: string): MalformedFrameError {
+  /** What follows a frame that cannot be read may not be trusted: its connection is given up. */
+  private malformed(data: string): Error {
     this.report('malformed-payload', data);
-    return new MalformedFrameError(`Not a frame of task ${this.taskId}: ${data.slice(0, 200)}`);
+    return new Error(`Not a frame of task ${this.taskId}: ${data.slice(0, 200)}`);
   }
 
   private report(kind: 'raw-payload' | 'malformed-payload' | 'unknown-event', data: string): void {
     this.diagnostics({ kind, taskId: this.taskId, transport: this.transport, data });
   }
+}
+
+function isGap(raw: unknown): raw is EventGap {
+  const { retainedFromEventId, snapshot } = (raw ?? {}) as Partial<EventGap>;
+  return Boolean(parseCursor(retainedFromEventId) && snapshot && parseCursor(snapshot.lastEventId) !== null);
 }

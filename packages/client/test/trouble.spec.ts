@@ -1,0 +1,252 @@
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import {
+  type CheckpointStore,
+  type Diagnostic,
+  MemoryStore,
+  TaskBridgeClient,
+  type TaskBridgeClientOptions,
+} from '@taskbridge/client';
+import { TaskWatch } from '../src/react/task-watch.js';
+import { after } from '../src/wait.js';
+import { eventually } from '../../../test/support/eventually.js';
+
+type Answer = (request: IncomingMessage, response: ServerResponse) => void;
+
+const never = <T>(): Promise<T> => new Promise<T>(() => undefined);
+
+function event(seq: number, type: string, payload: unknown): string {
+  const envelope = { type, taskId: 'task-1', eventId: `${seq}-0`, createdAt: '2027-01-01T00:00:00Z', payload };
+  return `data: ${JSON.stringify(envelope)}\n\n`;
+}
+
+const progress = (seq: number): string => event(seq, 'TASK_PROGRESS', { progress: seq });
+const completed = (seq: number): string => event(seq, 'TASK_COMPLETED', { result: seq });
+
+function json(response: ServerResponse, body: unknown, status = 200): void {
+  response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(body));
+}
+
+function snapshot(status: string, seq: number): object {
+  return { taskId: 'task-1', status, lastEventId: `${seq}-0`, openSuspensions: [] };
+}
+
+/** Streams one after the other; each one ends after its text. */
+function streams(...texts: string[]): Answer {
+  return (request, response) => {
+    if (!request.url?.includes('/stream')) return json(response, snapshot('RUNNING', 3));
+    response.writeHead(200, { 'content-type': 'Text/Event-Stream' }).end(texts.shift() ?? ': nothing\n\n');
+  };
+}
+
+async function read(client: TaskBridgeClient, options = {}): Promise<string[]> {
+  const seen: string[] = [];
+  for await (const { eventId } of client.observeTaskEvents('task-1', options)) seen.push(eventId);
+  return seen;
+}
+
+describe('A client in trouble', () => {
+  let server: Server;
+  let answer: Answer;
+  let asked: string[];
+  let diagnostics: Diagnostic[];
+
+  beforeEach(async () => {
+    asked = [];
+    diagnostics = [];
+    server = createServer((request, response) => {
+      asked.push(request.url ?? '');
+      answer(request, response);
+    });
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', () => resolve()));
+  });
+
+  afterEach(() => {
+    server.closeAllConnections();
+    return new Promise((resolve) => server.close(resolve));
+  });
+
+  const clientOf = ({ recovery, ...options }: Partial<TaskBridgeClientOptions> = {}): TaskBridgeClient =>
+    new TaskBridgeClient({
+      baseUrl: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+      transports: ['sse'],
+      recovery: { initialDelayMs: 5, ...recovery },
+      diagnostics: (entry) => diagnostics.push(entry),
+      ...options,
+    });
+
+  it('does not count streams that lasted as failures', async () => {
+    let rounds = 0;
+    answer = (_, response) => {
+      rounds += 1;
+      response.writeHead(200, { 'content-type': 'text/event-stream' });
+      response.write(rounds > 3 ? completed(1) : ': ping\n\n');
+      setTimeout(() => response.end(), 700);
+    };
+    expect(await read(clientOf({ recovery: { maxFailures: 1 } }))).toEqual(['1-0']);
+    answer = (_, response) => void response.writeHead(200, { 'content-type': 'text/event-stream' }).end(': ping\n\n');
+    await expect(read(clientOf({ recovery: { maxFailures: 1 } }))).rejects.toMatchObject({ code: 'CONNECTION_FAILED' });
+  });
+
+  it('gives up a task whose end is only ever announced, and outlives a snapshot that fails', async () => {
+    answer = (request, response) => {
+      if (request.url?.includes('/stream')) response.writeHead(204).end();
+      else json(response, snapshot('RUNNING', 3));
+    };
+    await expect(read(clientOf({ recovery: { maxFailures: 2 } }))).rejects.toMatchObject({ code: 'CONNECTION_FAILED' });
+    let failures = 0;
+    answer = (request, response) => {
+      if (request.url?.includes('/stream')) response.writeHead(204).end();
+      else if (failures++ < 3) response.destroy();
+      else json(response, snapshot('COMPLETED', 0));
+    };
+    expect(await read(clientOf({ commandAttempts: 1 }))).toEqual([]);
+  });
+
+  it('keeps the answers of a reader when one without a checkpoint sees the end', async () => {
+    const store = new MemoryStore();
+    store.setItem('taskbridge:task-1:cursor', '1-0');
+    store.setItem('taskbridge:task-1:answers', '["s1"]');
+    const question = event(2, 'TASK_SUSPENDED', { suspendId: 's1', allowedActions: ['ok'] });
+    const log = progress(1) + question + completed(3);
+    answer = streams(log, log, log);
+    const client = clientOf({ store });
+    expect(await read(client, { checkpoint: false })).toEqual(['1-0', '2-0', '3-0']);
+    expect(await read(client)).toEqual(['3-0']);
+    expect(store.getItem('taskbridge:task-1:answers')).toBeUndefined();
+    store.setItem('taskbridge:task-1:answers', '["s1"]');
+    await read(client, { checkpoint: false });
+    expect(store.getItem('taskbridge:task-1:answers')).toBeUndefined();
+  });
+
+  it.each(['getItem', 'setItem', 'removeItem'] as const)('can be aborted while %s of its store hangs', async (name) => {
+    const store: CheckpointStore = new MemoryStore();
+    store[name] = never;
+    answer = streams(progress(1) + completed(2));
+    const signal = AbortSignal.timeout(300);
+    await expect(read(clientOf({ store }), { signal })).rejects.toMatchObject({ name: 'TimeoutError' });
+  });
+
+  it('goes on without a store that hangs, and lets answers and other tasks through', async () => {
+    const store: CheckpointStore = { getItem: never, setItem: never, removeItem: never };
+    answer = (_, response) => json(response, { taskId: 'task-1', status: 'ACCEPTED' });
+    const client = clientOf({ store, commandTimeoutMs: 100 });
+    const action = { suspendId: 's1', actionType: 'ok' };
+    expect(await client.submitAction('task-1', action)).toMatchObject({ status: 'ACCEPTED' });
+    answer = streams(progress(1) + completed(2));
+    expect(await read(client)).toEqual(['1-0', '2-0']);
+    const slow = clientOf({ store, commandTimeoutMs: 1_000 });
+    answer = (_, response) => json(response, { taskId: 'task-1', status: 'ACCEPTED' });
+    const signal = AbortSignal.timeout(300);
+    expect(await slow.submitAction('task-1', action, { signal })).toMatchObject({ status: 'ACCEPTED' });
+  });
+
+  it('does not wait for a provider of headers that hangs', async () => {
+    answer = (_, response) => json(response, { code: 'AUTHENTICATION_ERROR', message: 'no' }, 401);
+    const hangs = clientOf({ authHeaderProvider: never, commandTimeoutMs: 50, commandAttempts: 2 });
+    await expect(hangs.getTask('task-1')).rejects.toMatchObject({ code: 'CONNECTION_FAILED' });
+    const signal = AbortSignal.timeout(100);
+    const call = clientOf({ authHeaderProvider: never }).getTask('task-1', { signal });
+    await expect(call).rejects.toMatchObject({ name: 'TimeoutError' });
+    let refreshes = 0;
+    const client = clientOf({
+      authHeaderProvider: (__, force) => (force && refreshes++ === 0 ? never() : {}),
+      commandTimeoutMs: 200,
+    });
+    await expect(client.getTask('task-1')).rejects.toMatchObject({ code: 'AUTHENTICATION_ERROR' });
+  });
+
+  it('rejects faults of the program at once', async () => {
+    answer = (_, response) => json(response, snapshot('RUNNING', 1));
+    const input: Record<string, unknown> = {};
+    input['self'] = input;
+    await expect(clientOf().startTask({ taskType: 'x', input })).rejects.toThrow(TypeError);
+    const fault = new TypeError('a bug');
+    const authHeaderProvider = (): never => {
+      throw fault;
+    };
+    await expect(clientOf({ authHeaderProvider }).getTask('task-1')).rejects.toBe(fault);
+    expect(asked).toEqual([]);
+  });
+
+  it('follows no redirect, and takes no other answer for TaskBridge’s', async () => {
+    answer = (_, response) => void response.writeHead(307, { location: '/elsewhere' }).end();
+    await expect(clientOf().getTask('task-1')).rejects.toMatchObject({ code: 'UNEXPECTED_ANSWER', status: 307 });
+    for (const body of ['<html>', '{}', 'null', '{"taskId":5}']) {
+      answer = (_, response) => void response.writeHead(200).end(body);
+      await expect(clientOf().getTask('task-1')).rejects.toMatchObject({ code: 'UNEXPECTED_ANSWER', status: 200 });
+      await expect(clientOf().listTasks()).rejects.toMatchObject({ code: 'UNEXPECTED_ANSWER' });
+    }
+    expect(asked).toHaveLength(9);
+  });
+
+  it('reads a hole in the numbers again before it is a gap', async () => {
+    answer = streams(progress(1) + progress(3), progress(2) + progress(3) + completed(4));
+    expect(await read(clientOf())).toEqual(['1-0', '2-0', '3-0', '4-0']);
+    answer = streams(progress(1) + progress(3), progress(3) + completed(4));
+    await expect(read(clientOf())).rejects.toMatchObject({ code: 'EVENT_GAP' });
+  });
+
+  it.each([
+    ['a question without an id', event(2, 'TASK_SUSPENDED', {})],
+    ['progress without a number', event(2, 'TASK_PROGRESS', { progress: 'half' })],
+    ['a gap without a snapshot', 'data: {"type":"GAP","retainedFromEventId":"5-0"}\n\n'],
+    ['a gap from nowhere', 'data: {"type":"GAP","retainedFromEventId":"x","snapshot":{"lastEventId":"5-0"}}\n\n'],
+  ])('reads the log again after %s', async (_, broken) => {
+    answer = streams(progress(1) + broken, progress(2) + completed(3));
+    expect(await read(clientOf())).toEqual(['1-0', '2-0', '3-0']);
+    expect(diagnostics.filter(({ kind }) => kind === 'malformed-payload')).toHaveLength(1);
+  });
+
+  it('reads the log again after a refusal that tells of no gap', async () => {
+    const good = streams(completed(1));
+    answer = (request, response) =>
+      asked.length > 1 ? good(request, response) : json(response, { code: 'EVENT_GAP', message: 'gone' }, 410);
+    expect(await read(clientOf())).toEqual(['1-0']);
+    expect(diagnostics.map(({ kind }) => kind)).toContain('malformed-payload');
+  });
+
+  it('drops a stored checkpoint that is past the end, and one of a task that is gone', async () => {
+    const store = new MemoryStore();
+    const key = 'taskbridge:task-1:cursor';
+    store.setItem(key, '99-0');
+    const good = streams(completed(1));
+    answer = (request, response) =>
+      request.url?.includes('99-0')
+        ? json(response, { code: 'INVALID_CURSOR', message: 'past the end' }, 400)
+        : good(request, response);
+    await expect(read(clientOf({ store }), { lastEventId: '99-0' })).rejects.toMatchObject({ code: 'INVALID_CURSOR' });
+    expect(await read(clientOf({ store }))).toEqual(['1-0']);
+    expect(diagnostics).toContainEqual(expect.objectContaining({ kind: 'stale-checkpoint', lastEventId: '99-0' }));
+    store.setItem(key, '1-0');
+    answer = (_, response) => json(response, { code: 'TASK_NOT_FOUND', message: 'gone' }, 404);
+    await expect(read(clientOf({ store }))).rejects.toMatchObject({ code: 'TASK_NOT_FOUND' });
+    expect(store.getItem(key)).toBeUndefined();
+  });
+
+  it('takes Infinity for never', async () => {
+    answer = (_, response) => {
+      response.writeHead(200, { 'content-type': 'text/event-stream' }).write(': ping\n\n');
+      setTimeout(() => response.end(completed(1)), 200);
+    };
+    const forever = Number.POSITIVE_INFINITY;
+    const recovery = { livenessTimeoutMs: forever, openTimeoutMs: forever, climbAfterMs: forever };
+    expect(await read(clientOf({ recovery, commandTimeoutMs: forever }))).toEqual(['1-0']);
+    expect(asked).toHaveLength(1);
+    let calls = 0;
+    const cancel = after(2 ** 40, () => (calls += 1));
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    cancel();
+    expect(calls).toBe(0);
+  });
+
+  it('shows a task whose first snapshot had to be tried again', async () => {
+    answer = (_, response) => (asked.length < 4 ? response.destroy() : json(response, snapshot('COMPLETED', 3)));
+    const client = clientOf({ commandAttempts: 1 });
+    const watch = new TaskWatch(client, client, 'task-1');
+    const unsubscribe = watch.subscribe(() => undefined);
+    await eventually(() => watch.current().status === 'COMPLETED');
+    expect(watch.current().error).toBeUndefined();
+    unsubscribe();
+  });
+});
