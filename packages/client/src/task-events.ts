@@ -116,20 +116,18 @@ export function toTaskEvent(raw: unknown, taskId: string): TaskEvent | undefined
   if (!isEnvelope(raw) || raw.taskId.toLowerCase() !== taskId.toLowerCase() || !parseCursor(raw.eventId))
     return undefined;
   const { type: wireType, eventId, createdAt, payload } = raw;
-  if (!isKnown(wireType) || typeof payload !== 'object' || payload === null) {
+  if (!Object.hasOwn(MEMBERS, wireType) || typeof payload !== 'object' || payload === null) {
     return { type: 'UNKNOWN', wireType, taskId: raw.taskId, eventId, createdAt, payload };
   }
   const members = payload as Record<string, unknown>;
-  const isWhole = Object.entries(MEMBERS[wireType]).every(([name, kind]) => typeof members[name] === kind);
+  const isWhole = Object.entries(MEMBERS[wireType as TaskEventType]).every(
+    ([name, kind]) => typeof (members[name] ?? undefined) === kind,
+  );
   if (!isWhole) return undefined;
   const event = raw as TaskEventOf<TaskEventType>;
   if (event.type !== 'TASK_SUSPENDED') return event as Exclude<TaskEvent, TaskSuspendedEvent>;
   const suspended = event as TaskEventOf<'TASK_SUSPENDED'>;
   return { ...suspended, suspension: toSuspension(suspended.payload) };
-}
-
-function isKnown(wireType: string): wireType is TaskEventType {
-  return Object.hasOwn(MEMBERS, wireType);
 }
 
 type Envelope = Record<'type' | 'taskId' | 'eventId' | 'createdAt', string> & { payload: unknown };

@@ -50,6 +50,6 @@ class TaskSessionClosed extends Error {
   override readonly name = 'TaskSessionClosed';
 
   constructor() {
-    super('The session was closed');
+    super('Session closed');
   }
 }

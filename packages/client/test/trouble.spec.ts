@@ -7,6 +7,7 @@ import {
   TaskBridgeClient,
   type TaskBridgeClientOptions,
 } from '@taskbridge/client';
+import { WebSocket, WebSocketServer } from 'ws';
 import { TaskWatch } from '../src/react/task-watch.js';
 import { after } from '../src/wait.js';
 import { eventually } from '../../../test/support/eventually.js';
@@ -248,5 +249,33 @@ describe('A client in trouble', () => {
     await eventually(() => watch.current().status === 'COMPLETED');
     expect(watch.current().error).toBeUndefined();
     unsubscribe();
+  });
+
+  it('lets the other tasks of a session through while the headers of one hang', async () => {
+    const sockets = new WebSocketServer({ server });
+    sockets.on('connection', (socket) => {
+      socket.on('message', (message) => {
+        const { taskId } = JSON.parse((message as Buffer).toString()) as { taskId: string };
+        socket.send('{"taskId":5}');
+        socket.send(completed(1).slice('data: '.length).replace('task-1', taskId));
+      });
+    });
+    let calls = 0;
+    const client = clientOf({
+      transports: ['websocket'],
+      webSocket: WebSocket,
+      webSocketAuth: 'header',
+      authHeaderProvider: () => (calls++ === 0 ? never() : {}),
+      recovery: { openTimeoutMs: 1_000 },
+    });
+    const session = client.session();
+    const ends = ['task-1', 'task-2', 'task-3'].map(async (taskId) => {
+      for await (const { type } of session.observeTaskEvents(taskId)) return type;
+      return undefined;
+    });
+    expect(await Promise.all(ends)).toEqual(['TASK_COMPLETED', 'TASK_COMPLETED', 'TASK_COMPLETED']);
+    expect(diagnostics.filter(({ kind }) => kind === 'malformed-payload')).toEqual([]);
+    session.close();
+    sockets.close();
   });
 });

@@ -18,6 +18,8 @@ export interface PendingAnswer {
  * that fails, or that does not answer in time, costs repeated events after a restart, never the stream.
  */
 export class Checkpoints {
+  /** Tasks with a reader that keeps a checkpoint, if only after its first event. */
+  readonly reading = new Set<string>();
   private readonly pending = new Set<{ taskId: string; hasTaskEnded: boolean }>();
   /** The last change of each task's answers, as long as it is under way. */
   private readonly writing = new Map<string, Promise<void>>();
@@ -74,7 +76,7 @@ export class Checkpoints {
 
   /** The same for a reader that keeps no checkpoint: one that does clears the answers with its own. */
   async clearUnread(taskId: string, signal?: AbortSignal): Promise<void> {
-    if ((await this.lastEventId(taskId, signal)) === undefined) await this.clearAnswers(taskId, signal);
+    if (!this.reading.has(taskId) && !(await this.lastEventId(taskId, signal))) await this.clearAnswers(taskId, signal);
   }
 
   private async clearAnswers(taskId: string, signal?: AbortSignal): Promise<void> {

@@ -82,7 +82,7 @@ export class HttpClient {
   /** Redirects are answers like any other: the credentials are for this address. */
   private fetch(request: HttpRequest, identity: Record<string, string>): Promise<Response> {
     const { method = 'GET', route, query, headers, body, signal } = request;
-    const isForm = typeof FormData === 'function' && body instanceof FormData;
+    const isForm = body instanceof FormData;
     const type: Record<string, string> = body === undefined || isForm ? {} : { 'content-type': 'application/json' };
     const { fetch, baseUrl } = this.options;
     const init: RequestInit & { cache: 'no-store' } = {

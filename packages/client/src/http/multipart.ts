@@ -30,7 +30,7 @@ async function blobOf({ data, contentType }: TaskAttachment): Promise<Blob> {
 }
 
 function isBlob(data: TaskAttachment['data']): data is Blob {
-  return typeof Blob === 'function' && data instanceof Blob;
+  return data instanceof Blob;
 }
 
 function isStream(data: TaskAttachment['data']): data is ReadableStream<Uint8Array> {

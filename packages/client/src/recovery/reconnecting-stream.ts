@@ -199,8 +199,8 @@ export class ReconnectingStream {
   }
 
   private givenUp({ error }: ConnectionEnd): TaskBridgeClientError {
-    const { taskId, recovery } = this.options;
-    const message = `Task ${taskId}: ${recovery.maxFailures + 1} failures in a row`;
+    const { recovery } = this.options;
+    const message = `${recovery.maxFailures + 1} failures in a row`;
     return new TaskBridgeClientError('CONNECTION_FAILED', message, { cause: error });
   }
 }

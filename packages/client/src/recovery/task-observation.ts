@@ -37,14 +37,14 @@ export class TaskObservation {
   }
 
   private async *from(lastEventId: string | undefined): AsyncGenerator<TaskEvent, void> {
-    const { taskId, checkpoints, signal } = this.options;
     this.seq = seqFrom(lastEventId);
-    // So that readers without a checkpoint know of this one, and leave its answers alone.
-    if (!lastEventId) await checkpoints?.save(taskId, idOf(0), signal);
+    const { taskId, checkpoints } = this.options;
     const stream = new ReconnectingStream({ ...this.options, cursor: () => idOf(this.seq) });
+    checkpoints?.reading.add(taskId);
     try {
       yield* this.follow(stream);
     } finally {
+      checkpoints?.reading.delete(taskId);
       stream.close();
     }
   }

@@ -9,5 +9,5 @@ export function errorOfClose({ code, reason }: SocketClose): Error {
   const [, refusal] = /^([A-Z][A-Z_]+)(?::|$)/.exec(reason) ?? [];
   const isFinal = code === REFUSED || (code >= 4400 && code <= 4499);
   if (isFinal && refusal !== undefined) return new RequestRefusedError(refusal, reason, { status: 0 });
-  return new Error(`The WebSocket closed with ${code}${reason && `: ${reason}`}`);
+  return new Error(`WebSocket closed with ${code}${reason && `: ${reason}`}`);
 }
