@@ -23,7 +23,10 @@ export interface LocalTaskStoreOptions {
    * @default one for every 512 bytes of the cap, at least 1024
    */
   maxPendingChunks?: number;
-  /** The file never becomes larger; StoreDiskFullError instead. @default no limit besides the cap */
+  /**
+   * The file never becomes larger; StoreDiskFullError instead. Receipts are refused when finals would not fit it.
+   * @default no limit besides the cap
+   */
   maxFileBytes?: number;
   /**
    * What a stored chunk survives when `appendOutputChunk` returns: the end of the process, or also a loss of power, at
@@ -54,12 +57,20 @@ export interface StoreSettings extends Required<Omit<LocalTaskStoreOptions, 'max
   maxFileBytes: number | null;
 }
 
+/** What finals may take: the cap, or what the file's own limit leaves besides tables and the rest of pages. */
+export function finalsRoomBytes({ spoolCapBytes, maxFileBytes }: StoreSettings): number {
+  if (maxFileBytes === null) return spoolCapBytes;
+  return Math.min(spoolCapBytes, Math.floor((maxFileBytes - FILE_OVERHEAD_BYTES) * FILE_SHARE_OF_PAYLOADS));
+}
+
 type Environment = Record<string, string | undefined>;
 
 const DEFAULT_SPOOL_CAP_BYTES = 64 * 1024 * 1024;
 const DEFAULT_TERMINAL_RESERVE_BYTES = 1024 * 1024;
 const CAP_BYTES_PER_CHUNK = 512;
 const MIN_DEFAULT_PENDING_CHUNKS = 1024;
+const FILE_OVERHEAD_BYTES = 128 * 1024;
+const FILE_SHARE_OF_PAYLOADS = 0.9;
 const DAY_MS = 86_400_000;
 const FILE_NAME = 'task_store.db';
 
@@ -80,6 +91,9 @@ export function resolveSettings(options: LocalTaskStoreOptions): StoreSettings {
   };
   if (options.path === '') throw new InvalidSettingError('path must not be empty');
   refuseReserveAboveCap(terminalReserveBytes, spoolCapBytes);
+  if (terminalReserveBytes > finalsRoomBytes(settings)) {
+    throw new InvalidSettingError(`maxFileBytes has no room for a terminal reserve of ${terminalReserveBytes} bytes`);
+  }
   return settings;
 }
 

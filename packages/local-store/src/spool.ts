@@ -1,7 +1,7 @@
 import { TerminalReserveUnavailableError } from './errors.js';
 import type { OutboxMessages, StoredMessage } from './outbox-messages.js';
 import type { SpoolStatus, TaskState } from './records.js';
-import type { StoreSettings } from './settings.js';
+import { finalsRoomBytes, type StoreSettings } from './settings.js';
 import type { StoreDatabase } from './store-database.js';
 import type { StoredExecution, TaskExecutions } from './task-executions.js';
 import type { RotatedChunks } from './telemetry.js';
@@ -50,10 +50,11 @@ export class Spool {
 
   /** Chunks give way to finals, so only finals and the reserves of open tasks count. */
   requireReserveForOneMore(): void {
-    const { capBytes, terminalReserveBytes, finalBytes, openTasks } = this.status();
-    if (finalBytes + (openTasks + 1) * terminalReserveBytes <= capBytes) return;
+    const { terminalReserveBytes, finalBytes, openTasks } = this.status();
+    const roomBytes = finalsRoomBytes(this.settings);
+    if (finalBytes + (openTasks + 1) * terminalReserveBytes <= roomBytes) return;
     throw new TerminalReserveUnavailableError(
-      `The spool of ${capBytes} bytes holds ${finalBytes} bytes of finals and the reserves of ${openTasks} open tasks; ` +
+      `The spool of ${roomBytes} bytes holds ${finalBytes} bytes of finals and the reserves of ${openTasks} open tasks; ` +
         `one more reserve of ${terminalReserveBytes} bytes does not fit`,
     );
   }

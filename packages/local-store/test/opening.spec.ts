@@ -307,7 +307,7 @@ describe('the file of a local task store', () => {
   });
 
   it('is left as it was by a full disk, and works again when there is room', () => {
-    const store = folder.open({ maxFileBytes: 400_000 });
+    const store = folder.open({ maxFileBytes: 400_000, terminalReserveBytes: 150_000 });
     start(store, task('a'));
     const chunk = { ...task('a'), stream: 'stdout', payload: Buffer.alloc(4096, 120) };
     const error = thrownBy(() => {
@@ -323,7 +323,7 @@ describe('the file of a local task store', () => {
   });
 
   it('gives up output, not a final, when the disk is full', () => {
-    const store = folder.open({ maxFileBytes: 400_000 });
+    const store = folder.open({ maxFileBytes: 400_000, terminalReserveBytes: 150_000 });
     start(store, task('a'));
     thrownBy(() => {
       for (let n = 0; n < 5000; n += 1)

@@ -234,4 +234,22 @@ describe('the spool', () => {
     expect(store.ackMessage('a/attempt-1/stdout/2')).toBe(false);
     expect(told).toHaveLength(3);
   });
+
+  it('takes no task in whose final would not fit the limit of the file', () => {
+    const limits = { maxFileBytes: 3_000_000, terminalReserveBytes: 200_000 };
+    const store = folder.open(limits);
+    const taken: string[] = [];
+    const error = thrownBy(() => {
+      for (let n = 1; n <= 20; n += 1) {
+        start(store, task(`t${n}`));
+        taken.push(`t${n}`);
+      }
+    });
+    expect(error.code).toBe('TERMINAL_RESERVE_UNAVAILABLE');
+    expect(taken.length).toBeGreaterThan(10);
+    for (const id of taken) store.recordFinal({ ...task(id), status: 'completed', payload: Buffer.alloc(200_000, 65) });
+    expect(store.snapshot().spool.pendingFinals).toBe(taken.length);
+    store.close();
+    expect(thrownBy(() => folder.open({ ...limits, maxFileBytes: 300_000 })).code).toBe('INVALID_SETTING');
+  });
 });
