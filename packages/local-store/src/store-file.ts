@@ -19,6 +19,9 @@ import type { StoreSettings } from './settings.js';
 import { findSqlite } from './sqlite/find-sqlite.js';
 import { SQLITE, SqliteFailure, type SqliteDatabase, type SqliteDriver } from './sqlite/sqlite-database.js';
 
+const COUNT_TABLES = `
+select count(*) as tables from sqlite_schema
+where type = 'table' and name in ('local_task_executions', 'local_task_outbox_messages', 'local_task_spool')`;
 const LOG_SHARE_OF_CAP = 16;
 const MIN_LOG_PAGES = 64;
 const MAX_LOG_PAGES = 1000;
@@ -115,6 +118,7 @@ function prepare(database: SqliteDatabase, settings: StoreSettings): void {
   limitLog(database, settings.spoolCapBytes);
   refuseDamaged(database, settings.path);
   migrate(database);
+  refuseIncomplete(database, settings.path);
   if (settings.maxFileBytes !== null) {
     const { page_size: pageBytes } = database.prepare('pragma page_size').get() ?? {};
     database.exec(`pragma max_page_count = ${Math.ceil(settings.maxFileBytes / Number(pageBytes))}`);
@@ -149,6 +153,12 @@ function refuseDamaged(database: SqliteDatabase, file: string): void {
   if (missing > 0 && sizeOf(`${file}-wal`) === 0) throw new StoreCorruptError(file, `${missing} bytes are missing`);
   const { quick_check: finding } = database.prepare('pragma quick_check(1)').get() ?? {};
   if (finding !== 'ok') throw new StoreCorruptError(file, String(finding));
+}
+
+function refuseIncomplete(database: SqliteDatabase, file: string): void {
+  const { tables } = database.prepare(COUNT_TABLES).get() ?? {};
+  const isWhole = tables === 3 && database.prepare('select 1 from local_task_spool').get() !== undefined;
+  if (!isWhole) throw new StoreCorruptError(file, 'a table, or the row of its counters, is missing');
 }
 
 function setAside(file: string): string {

@@ -207,6 +207,19 @@ describe('the file of a local task store', () => {
     }
   });
 
+  it.each(['drop table local_task_outbox_messages', 'delete from local_task_spool'])(
+    'is refused as damaged after: %s',
+    (sql) => {
+      folder.open().close();
+      change(sql);
+      expect(thrownBy(() => folder.open()).code).toBe('STORE_CORRUPT');
+      rmSync(folder.file);
+      folder.open().close();
+      change(sql);
+      expect(folder.open({ onCorrupt: 'set-aside' }).setAsidePath).not.toBeNull();
+    },
+  );
+
   it('is opened by one of many processes that start at once', async () => {
     const crowd = Array.from(
       { length: 6 },
