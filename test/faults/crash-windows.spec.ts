@@ -364,14 +364,29 @@ describe('A process that dies', () => {
   describe('while it takes a task over from another that died', () => {
     it.each(['before', 'after'] as const)('%s that is written leaves the task to a third', async (when) => {
       const first = await scene.victim();
-      const taskId = await first.create('steps', { steps: 20, delayMs: 50 });
+      const taskId = await first.create('steps', { steps: 20, delayMs: 500 });
       await first.logged(taskId, 2);
-      const second = await scene.victim({ at: COMMIT, following: 'retries = t.retries \\+ 1', when });
+      const second = await scene.victim({ at: 'retries = t.retries \\+ 1', when });
       await first.kill();
       await second.dies();
       const log = await scene.endOf(taskId);
       expect(log.at(-1)).toEqual({ type: 'TASK_COMPLETED', payload: { result: { steps: 20 } } });
     });
+
+    it.each(['before', 'after'] as const)(
+      '%s it is ended, its policy being so, has a third end it once',
+      async (when) => {
+        const first = await scene.victim();
+        const taskId = await first.create('fragile');
+        await first.logged(taskId, 1);
+        const second = await scene.victim({ at: COMMIT, following: 'retries = t.retries \\+ 1', when });
+        await first.kill();
+        await second.dies();
+        const log = await scene.endOf(taskId);
+        expect(log.map(({ type }) => type)).toEqual(['TASK_STARTED', 'TASK_FAILED']);
+        expect(log.at(-1)?.payload).toMatchObject({ code: 'EXECUTION_INTERRUPTED' });
+      },
+    );
   });
 
   describe('while it hands its runs back at shutdown', () => {

@@ -9,7 +9,7 @@ import { type RoundResult, runRound } from './support/fault-round.js';
 const seed = Number(process.env['FAULT_SEED'] ?? 20_260);
 const firstRound = Number(process.env['FAULT_FIRST_ROUND'] ?? 0);
 const wanted = process.env['FAULT_ROUNDS'];
-const rounds = Number(wanted ?? 13);
+const rounds = Number(wanted ?? 11);
 const budgetMs = wanted === undefined ? 120_000 : Number.POSITIVE_INFINITY;
 const ROUND_LIMIT_MS = 120_000;
 

@@ -65,8 +65,19 @@ export class OverdueHandler implements TaskRunner {
   }
 }
 
+/** Fails when its process dies. */
+@TaskHandler('fragile', { ...PATIENT, onInterrupted: 'fail' })
+export class FragileHandler extends OverdueHandler {}
+
 /** One at a time, so that the others wait in the queue. */
 @TaskHandler('single', { ...PATIENT, concurrency: 1 })
 export class SingleHandler extends StepsHandler {}
 
-export const FAULT_HANDLERS = [StepsHandler, QuestionsHandler, StubbornHandler, OverdueHandler, SingleHandler];
+export const FAULT_HANDLERS = [
+  StepsHandler,
+  QuestionsHandler,
+  StubbornHandler,
+  OverdueHandler,
+  FragileHandler,
+  SingleHandler,
+];
