@@ -40,7 +40,8 @@ describe('An observation', () => {
   beforeAll(async () => {
     host = await startTestApp({
       providers: SCRIPTED_HANDLERS,
-      taskBridge: { retention: { trim: { olderThanMs: 1, keepEvents: 2 } } },
+      // Only when a test says so.
+      taskBridge: { retention: { enabled: false, trim: { olderThanMs: 1, keepEvents: 2 } } },
     });
   });
 
