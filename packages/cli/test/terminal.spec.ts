@@ -36,148 +36,154 @@ class FormHandler implements TaskRunner {
 }
 
 // `script` has other options elsewhere.
-(process.platform === 'linux' ? describe : describe.skip)('taskbridge at a terminal', () => {
-  let cli: BuiltCli;
-  let host: TestApp;
-  const sessions: TerminalSession[] = [];
+(process.platform === 'linux' ? describe : describe.skip)(
+  'taskbridge at a terminal (skipped off Linux, whose `script` makes the terminal)',
+  () => {
+    let cli: BuiltCli;
+    let host: TestApp;
+    const sessions: TerminalSession[] = [];
 
-  beforeAll(async () => {
-    [cli, host] = await Promise.all([
-      BuiltCli.build(),
-      startTestApp({ providers: [...SCRIPTED_HANDLERS, FormHandler] }),
-    ]);
-  });
-
-  afterEach(() => {
-    for (const session of sessions.splice(0)) session.end();
-  });
-
-  afterAll(async () => {
-    await host.close();
-    await cli.remove();
-  });
-
-  const open = (args: string): TerminalSession => {
-    const env = { PATH: cli.shellPath, TASKBRIDGE_URL: host.url, TASKBRIDGE_TOKEN: 'ada' };
-    const session = new TerminalSession(`taskbridge ${args}`, env);
-    sessions.push(session);
-    return session;
-  };
-  const snapshot = (taskId: string) => host.as('ada').snapshot(taskId);
-
-  it('shows progress as a bar, which goes when the task ends', async () => {
-    const session = open(`create ticks --input '{"ticks":20,"delayMs":40}' --follow`);
-    await session.shows(/█+░+ \d+ % ticking: tick \d+/);
-    await session.shows('completed');
-    expect(await session.exit()).toBe(0);
-    expect(session.text.split('\n').slice(-5)).toEqual([
-      expect.stringMatching(/completed$/),
-      '{',
-      '  "ticks": 20',
-      '}',
-      '',
-    ]);
-  });
-
-  it('puts a question, asks for each field of the answer, and puts it again when the server refuses', async () => {
-    const taskId = await host.as('ada').create('form');
-    const session = open(`tail ${taskId}`);
-    await session.shows('order: A-1');
-    await session.shows('parts: [1,2]');
-    await session.shows('not now');
-    session.press(KEYS.enter);
-    await session.shows('Street and number');
-    session.press('ab', KEYS.enter);
-    await session.shows('floor (integer)');
-    session.press('up', KEYS.enter);
-    await session.shows('It must be a number');
-    session.press(KEYS.backspace, KEYS.backspace, '3', KEYS.enter);
-    await session.shows('lift, optional');
-    session.press(KEYS.enter);
-    await session.shows('fast');
-    session.press(KEYS.down, KEYS.enter);
-    await session.shows('tags (array), optional');
-    session.press('[', KEYS.enter);
-    await session.shows('It must be JSON');
-    session.press('"a"]', KEYS.enter);
-    await session.shows(/payload\.street: .+[\s\S]+not now/);
-    session.press(KEYS.enter);
-    await session.shows(/Street and number[\s\S]+payload\.street[\s\S]+Street and number/);
-    session.press('Main 1', KEYS.enter);
-    await session.shows(/payload\.street[\s\S]+floor \(integer\)/);
-    session.press('3', KEYS.enter);
-    await session.shows(/payload\.street[\s\S]+lift/);
-    session.press(KEYS.enter);
-    await session.shows(/payload\.street[\s\S]+speed/);
-    session.press(KEYS.down, KEYS.enter);
-    await session.shows(/payload\.street[\s\S]+tags/);
-    session.press(KEYS.enter);
-    await session.shows('answered: send');
-    expect(await session.exit()).toBe(0);
-    expect((await snapshot(taskId)).result).toEqual({
-      action: 'send',
-      payload: { street: 'Main 1', floor: 3, lift: true, speed: 'fast' },
+    beforeAll(async () => {
+      [cli, host] = await Promise.all([
+        BuiltCli.build(),
+        startTestApp({ providers: [...SCRIPTED_HANDLERS, FormHandler] }),
+      ]);
     });
-  });
 
-  it('takes a question back that somebody else answers', async () => {
-    const taskId = await host.as('ada').create('approval');
-    const session = open(`tail ${taskId}`);
-    await session.shows('not now');
-    expect((await cli.run(['act', taskId, 'reject', '--url', host.url, '--token', 'ada'])).code).toBe(0);
-    await session.shows('No answer is needed any more');
-    expect(await session.exit()).toBe(0);
-    expect(session.text.indexOf('answered: reject')).toBeLessThan(session.text.indexOf('completed'));
-  });
+    afterEach(() => {
+      for (const session of sessions.splice(0)) session.end();
+    });
 
-  it('asks nothing that was answered long ago', async () => {
-    const taskId = await host.as('ada').create('approval');
-    await host.as('ada').until(taskId, ({ openSuspensions }) => openSuspensions.length > 0);
-    await cli.run(['act', taskId, 'reject', '--url', host.url, '--token', 'ada']);
-    const session = open(`tail ${taskId}`);
-    expect(await session.exit()).toBe(0);
-    expect(session.text).toContain('asks: May it go on?');
-    expect(session.text).not.toContain('not now');
-  });
+    afterAll(async () => {
+      await host.close();
+      await cli.remove();
+    });
 
-  it('leaves a question open on Ctrl-C, and puts it again when it goes on at its checkpoint', async () => {
-    const taskId = await host.as('ada').create('approval');
-    const tail = `tail ${taskId} --checkpoint ${cli.newFolder('checkpoints')}`;
-    const first = open(tail);
-    await first.shows('not now');
-    first.press(KEYS.ctrlC);
-    expect(await first.exit()).toBe(130);
-    expect(first.text).toContain('The task goes on. Follow it again with:');
-    expect(await snapshot(taskId)).toMatchObject({ status: 'RUNNING', openSuspensions: [{ reasonCode: 'approval' }] });
-    const second = open(tail);
-    await second.shows('not now');
-    expect(second.text).not.toContain('started');
-    second.press(KEYS.down, KEYS.enter);
-    expect(await second.exit()).toBe(0);
-    expect((await snapshot(taskId)).actions).toMatchObject([{ actionType: 'reject' }]);
-  });
+    const open = (args: string): TerminalSession => {
+      const env = { PATH: cli.shellPath, TASKBRIDGE_URL: host.url, TASKBRIDGE_TOKEN: 'ada' };
+      const session = new TerminalSession(`taskbridge ${args}`, env);
+      sessions.push(session);
+      return session;
+    };
+    const snapshot = (taskId: string) => host.as('ada').snapshot(taskId);
 
-  it('leaves the question to others when the person wants to, or with --no-prompt, and goes on', async () => {
-    const taskId = await host.as('ada').create('approval');
-    const session = open(`tail ${taskId}`);
-    const silent = open(`tail ${taskId} --no-prompt`);
-    await session.shows('not now');
-    session.press(KEYS.down, KEYS.down, KEYS.enter);
-    await session.shows(`Answer it with: taskbridge act ${taskId} <action>`);
-    await silent.shows('asks: May it go on? (approve, reject');
-    await cli.run(['act', taskId, 'reject', '--url', host.url, '--token', 'ada']);
-    expect([await session.exit(), await silent.exit()]).toEqual([0, 0]);
-    expect(silent.text).not.toContain('not now');
-  });
+    it('shows progress as a bar, which goes when the task ends', async () => {
+      const session = open(`create ticks --input '{"ticks":20,"delayMs":40}' --follow`);
+      await session.shows(/█+░+ \d+ % ticking: tick \d+/);
+      await session.shows('completed');
+      expect(await session.exit()).toBe(0);
+      expect(session.text.split('\n').slice(-5)).toEqual([
+        expect.stringMatching(/completed$/),
+        '{',
+        '  "ticks": 20',
+        '}',
+        '',
+      ]);
+    });
 
-  it('gives the cursor back when it is interrupted under a bar', async () => {
-    const taskId = await host.as('ada').create('ticks', { ticks: 200, delayMs: 50 });
-    const session = open(`tail ${taskId}`);
-    await session.shows(/█+░+ \d+ % ticking/);
-    session.press(KEYS.ctrlC);
-    expect(await session.exit()).toBe(130);
-    expect(session.text).toContain(`taskbridge tail ${taskId} --url ${host.url} --after`);
-    expect(session.isCursorShown).toBe(true);
-    await cli.run(['cancel', taskId, '--url', host.url, '--token', 'ada']);
-  });
-});
+    it('puts a question, asks for each field of the answer, and puts it again when the server refuses', async () => {
+      const taskId = await host.as('ada').create('form');
+      const session = open(`tail ${taskId}`);
+      await session.shows('order: A-1');
+      await session.shows('parts: [1,2]');
+      await session.shows('not now');
+      session.press(KEYS.enter);
+      await session.shows('Street and number');
+      session.press('ab', KEYS.enter);
+      await session.shows('floor (integer)');
+      session.press('up', KEYS.enter);
+      await session.shows('It must be a number');
+      session.press(KEYS.backspace, KEYS.backspace, '3', KEYS.enter);
+      await session.shows('lift, optional');
+      session.press(KEYS.enter);
+      await session.shows('fast');
+      session.press(KEYS.down, KEYS.enter);
+      await session.shows('tags (array), optional');
+      session.press('[', KEYS.enter);
+      await session.shows('It must be JSON');
+      session.press('"a"]', KEYS.enter);
+      await session.shows(/payload\.street: .+[\s\S]+not now/);
+      session.press(KEYS.enter);
+      await session.shows(/Street and number[\s\S]+payload\.street[\s\S]+Street and number/);
+      session.press('Main 1', KEYS.enter);
+      await session.shows(/payload\.street[\s\S]+floor \(integer\)/);
+      session.press('3', KEYS.enter);
+      await session.shows(/payload\.street[\s\S]+lift/);
+      session.press(KEYS.enter);
+      await session.shows(/payload\.street[\s\S]+speed/);
+      session.press(KEYS.down, KEYS.enter);
+      await session.shows(/payload\.street[\s\S]+tags/);
+      session.press(KEYS.enter);
+      await session.shows('answered: send');
+      expect(await session.exit()).toBe(0);
+      expect((await snapshot(taskId)).result).toEqual({
+        action: 'send',
+        payload: { street: 'Main 1', floor: 3, lift: true, speed: 'fast' },
+      });
+    });
+
+    it('takes a question back that somebody else answers', async () => {
+      const taskId = await host.as('ada').create('approval');
+      const session = open(`tail ${taskId}`);
+      await session.shows('not now');
+      expect((await cli.run(['act', taskId, 'reject', '--url', host.url, '--token', 'ada'])).code).toBe(0);
+      await session.shows('No answer is needed any more');
+      expect(await session.exit()).toBe(0);
+      expect(session.text.indexOf('answered: reject')).toBeLessThan(session.text.indexOf('completed'));
+    });
+
+    it('asks nothing that was answered long ago', async () => {
+      const taskId = await host.as('ada').create('approval');
+      await host.as('ada').until(taskId, ({ openSuspensions }) => openSuspensions.length > 0);
+      await cli.run(['act', taskId, 'reject', '--url', host.url, '--token', 'ada']);
+      const session = open(`tail ${taskId}`);
+      expect(await session.exit()).toBe(0);
+      expect(session.text).toContain('asks: May it go on?');
+      expect(session.text).not.toContain('not now');
+    });
+
+    it('leaves a question open on Ctrl-C, and puts it again when it goes on at its checkpoint', async () => {
+      const taskId = await host.as('ada').create('approval');
+      const tail = `tail ${taskId} --checkpoint ${cli.newFolder('checkpoints')}`;
+      const first = open(tail);
+      await first.shows('not now');
+      first.press(KEYS.ctrlC);
+      expect(await first.exit()).toBe(130);
+      expect(first.text).toContain('The task goes on. Follow it again with:');
+      expect(await snapshot(taskId)).toMatchObject({
+        status: 'RUNNING',
+        openSuspensions: [{ reasonCode: 'approval' }],
+      });
+      const second = open(tail);
+      await second.shows('not now');
+      expect(second.text).not.toContain('started');
+      second.press(KEYS.down, KEYS.enter);
+      expect(await second.exit()).toBe(0);
+      expect((await snapshot(taskId)).actions).toMatchObject([{ actionType: 'reject' }]);
+    });
+
+    it('leaves the question to others when the person wants to, or with --no-prompt, and goes on', async () => {
+      const taskId = await host.as('ada').create('approval');
+      const session = open(`tail ${taskId}`);
+      const silent = open(`tail ${taskId} --no-prompt`);
+      await session.shows('not now');
+      session.press(KEYS.down, KEYS.down, KEYS.enter);
+      await session.shows(`Answer it with: taskbridge act ${taskId} <action>`);
+      await silent.shows('asks: May it go on? (approve, reject');
+      await cli.run(['act', taskId, 'reject', '--url', host.url, '--token', 'ada']);
+      expect([await session.exit(), await silent.exit()]).toEqual([0, 0]);
+      expect(silent.text).not.toContain('not now');
+    });
+
+    it('gives the cursor back when it is interrupted under a bar', async () => {
+      const taskId = await host.as('ada').create('ticks', { ticks: 200, delayMs: 50 });
+      const session = open(`tail ${taskId}`);
+      await session.shows(/█+░+ \d+ % ticking/);
+      session.press(KEYS.ctrlC);
+      expect(await session.exit()).toBe(130);
+      expect(session.text).toContain(`taskbridge tail ${taskId} --url ${host.url} --after`);
+      expect(session.isCursorShown).toBe(true);
+      await cli.run(['cancel', taskId, '--url', host.url, '--token', 'ada']);
+    });
+  },
+);
