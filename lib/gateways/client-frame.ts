@@ -9,8 +9,8 @@ export interface SubscribeFrame extends Required<Pick<WebSocketSubscribeRequest,
   ticket: string | undefined;
 }
 
-/** What a client may ask for. */
-export type ClientFrame = SubscribeFrame | WebSocketUnsubscribeRequest;
+/** What a client may ask for, or what is wrong with a field of it. */
+export type ClientFrame = SubscribeFrame | WebSocketUnsubscribeRequest | { action: 'malformed'; problem: string };
 
 /**
  * `undefined` for anything that is not a frame of the wire; whether its cursor is one is for the log to say. Members
@@ -24,14 +24,19 @@ export function parseClientFrame(data: RawData, isBinary: boolean): ClientFrame 
   return action === 'subscribe' ? subscribeFrame(taskId, asked) : undefined;
 }
 
-function subscribeFrame(taskId: string, asked: Record<string, unknown>): SubscribeFrame | undefined {
+function subscribeFrame(taskId: string, asked: Record<string, unknown>): ClientFrame {
   const { lastEventId = null, gap, multiplex: isMultiplexed = false, ticket } = asked;
-  if (lastEventId !== null && typeof lastEventId !== 'string') return undefined;
-  if (gap !== undefined && gap !== 'error') return undefined;
-  if (typeof isMultiplexed !== 'boolean') return undefined;
+  if (lastEventId !== null && typeof lastEventId !== 'string') return malformed('lastEventId must be a text or null');
+  if (gap !== undefined && gap !== 'error') return malformed('gap must be "error" where it is given');
+  if (typeof isMultiplexed !== 'boolean') return malformed('multiplex must be true or false');
   const frame = { action: 'subscribe', taskId, lastEventId, gap, isMultiplexed } as const;
   if (!isMultiplexed) return { ...frame, ticket: undefined };
-  return ticket === undefined || typeof ticket === 'string' ? { ...frame, ticket } : undefined;
+  if (ticket !== undefined && typeof ticket !== 'string') return malformed('ticket must be a text');
+  return { ...frame, ticket };
+}
+
+function malformed(problem: string): ClientFrame {
+  return { action: 'malformed', problem };
 }
 
 function parseObject(data: RawData): Record<string, unknown> {

@@ -98,6 +98,7 @@ export class WebSocketConnection implements Ticking, Drainable {
   }
 
   private first(frame: ClientFrame | undefined): void {
+    if (frame?.action === 'malformed') return this.refuse(frame.problem);
     if (frame?.action !== 'subscribe') {
       return this.refuse('the first frame must be {"action":"subscribe","taskId":…}');
     }
@@ -108,6 +109,7 @@ export class WebSocketConnection implements Ticking, Drainable {
 
   private next(frame: ClientFrame | undefined): void {
     if (frame?.action === 'unsubscribe') this.subscriptions.get(frame.taskId.toLowerCase())?.unsubscribe();
+    else if (frame?.action === 'malformed') this.refuse(frame.problem);
     else if (frame?.isMultiplexed) this.subscribe(frame);
     else
       this.refuse('a frame must be {"action":"subscribe","multiplex":true,"taskId":…} or {"action":"unsubscribe",…}');
