@@ -5,7 +5,7 @@ import type { NetworkStatus } from './recovery/network-status.js';
 import type { RecoveryOptions } from './recovery/recovery-options.js';
 import type { GapListener } from './recovery/task-gap.js';
 import type { TaskRoutes } from './routes.js';
-import type { WebSocketAuth } from './transports/socket-identity.js';
+import type { WebSocketAuth } from './transports/socket-opener.js';
 import type { TransportName } from './transports/transport.js';
 import type { WebSocketConstructor } from './transports/web-socket.js';
 

@@ -34,7 +34,11 @@ export class RequestRefusedError extends TaskBridgeClientError {
   constructor(
     code: string,
     message: string,
-    { status, details, retryAfterMs }: { status: number; details?: JsonObject; retryAfterMs?: number },
+    {
+      status,
+      details,
+      retryAfterMs,
+    }: { status: number; details?: JsonObject | undefined; retryAfterMs?: number | undefined },
   ) {
     super(code, message);
     this.status = status;

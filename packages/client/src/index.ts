@@ -46,6 +46,6 @@ export {
   type SubmitActionRequest,
 } from './taskbridge-client.js';
 export { type TaskSession } from './task-session.js';
-export { type WebSocketAuth } from './transports/socket-identity.js';
+export { type WebSocketAuth } from './transports/socket-opener.js';
 export { type TransportName } from './transports/transport.js';
 export { type WebSocketConstructor, type WebSocketLike } from './transports/web-socket.js';

@@ -1,3 +1,4 @@
+import { abort } from './abort.js';
 import type { ObserveOptions } from './client-options.js';
 import type { TaskEvent } from './task-events.js';
 import { TaskEventStream } from './task-events-stream.js';
@@ -34,7 +35,7 @@ export class TaskSession {
     signal: AbortSignal,
   ): AsyncGenerator<TaskEvent, void> {
     const { controller, release } = childOf(signal);
-    const close = (): void => controller.abort(this.closed);
+    const close = (): void => abort(controller, this.closed);
     if (this.closed) close();
     this.observing.add(close);
     try {

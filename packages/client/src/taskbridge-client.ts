@@ -11,15 +11,15 @@ import {
 import { Checkpoints } from './checkpoints/checkpoints.js';
 import { MemoryStore } from './checkpoints/memory.store.js';
 import type { ObserveOptions, TaskBridgeClientOptions } from './client-options.js';
-import { type DiagnosticsListener, quiet } from './diagnostics.js';
+import { quiet } from './diagnostics.js';
 import { TaskCancelledError, TaskFailedError } from './errors.js';
 import { AuthHeaders } from './http/auth-headers.js';
 import { HttpClient } from './http/http-client.js';
 import { multipartBody, type TaskAttachment } from './http/multipart.js';
 import { randomId } from './random-id.js';
-import { BROWSER_NETWORK, type NetworkStatus } from './recovery/network-status.js';
-import { DEFAULT_RECOVERY, type RecoveryOptions } from './recovery/recovery-options.js';
-import { TaskObservation } from './recovery/task-observation.js';
+import { BROWSER_NETWORK } from './recovery/network-status.js';
+import { DEFAULT_RECOVERY } from './recovery/recovery-options.js';
+import { TaskObservation, type TaskObservationOptions } from './recovery/task-observation.js';
 import { checkedRoutes, type TaskRoutes } from './routes.js';
 import { TaskEventStream } from './task-events-stream.js';
 import type { TaskEvent } from './task-events.js';
@@ -69,68 +69,48 @@ const MAX_STORE_MS = 5_000;
  */
 export class TaskBridgeClient {
   private readonly routes: TaskRoutes;
-  private readonly diagnostics: DiagnosticsListener;
-  private readonly recovery: RecoveryOptions;
-  private readonly network: NetworkStatus;
+  private readonly following: Pick<TaskObservationOptions, 'network' | 'recovery' | 'diagnostics'>;
   private readonly http: HttpClient;
   private readonly checkpoints: Checkpoints;
   private readonly transports: Transports;
 
   constructor(options: TaskBridgeClientOptions) {
-    const { baseUrl, authHeaderProvider, store = new MemoryStore(), namespace = 'taskbridge' } = options;
-    this.routes = checkedRoutes(options.routes);
-    this.diagnostics = quiet(options.diagnostics);
-    this.recovery = { ...DEFAULT_RECOVERY, ...options.recovery };
-    this.network = options.network ?? BROWSER_NETWORK;
-    const { commandTimeoutMs = 30_000 } = options;
-    const auth = new AuthHeaders(authHeaderProvider, this.diagnostics, commandTimeoutMs);
-    this.http = new HttpClient({
+    const { baseUrl, store = new MemoryStore(), namespace = 'taskbridge', network = BROWSER_NETWORK } = options;
+    const { fetch = platformFetch, commandAttempts = 5, commandTimeoutMs = 30_000 } = options;
+    const diagnostics = quiet(options.diagnostics);
+    const routes = checkedRoutes(options.routes);
+    const recovery = { ...DEFAULT_RECOVERY, ...options.recovery };
+    const auth = new AuthHeaders(options.authHeaderProvider, diagnostics, commandTimeoutMs);
+    const http = new HttpClient({
       baseUrl,
-      fetch: options.fetch ?? ((...request) => fetch(...request)),
+      fetch,
       auth,
-      network: this.network,
-      backoff: this.recovery,
-      commandAttempts: options.commandAttempts ?? 5,
+      network,
+      recovery,
+      commandAttempts,
       commandTimeoutMs,
-      diagnostics: this.diagnostics,
+      diagnostics,
     });
-    const storeTimeoutMs = Math.min(commandTimeoutMs, MAX_STORE_MS);
-    this.checkpoints = new Checkpoints(store, namespace, this.diagnostics, storeTimeoutMs);
-    this.transports = new Transports(options, {
-      http: this.http,
-      auth,
-      routes: this.routes,
-      diagnostics: this.diagnostics,
-      deadlines: this.recovery,
-    });
+    const timeoutMs = Math.min(commandTimeoutMs, MAX_STORE_MS);
+    const snapshot = (taskId: string, signal: AbortSignal): Promise<TaskSnapshot> => this.getTask(taskId, { signal });
+    this.checkpoints = new Checkpoints({ store, namespace, diagnostics, timeoutMs, snapshot });
+    this.transports = new Transports(options, { http, auth, routes, diagnostics, recovery });
+    this.http = http;
+    this.routes = routes;
+    this.following = { network, recovery, diagnostics };
   }
 
   /** Creates a task, or finds the one that the same `clientRequestId` has created. */
-  startTask(request: StartTaskRequest, { signal }: CallOptions = {}): Promise<TaskCreatedResponse> {
-    const body = { ...request, clientRequestId: request.clientRequestId ?? randomId() };
-    return this.http.command({
-      operation: 'startTask',
-      method: 'POST',
-      route: this.routes.tasks(),
-      body,
-      signal,
-    });
+  startTask(request: StartTaskRequest, options?: CallOptions): Promise<TaskCreatedResponse> {
+    return this.start(identified(request), options);
   }
 
   /** The same with files. */
   async startTaskMultipart(
     { attachments, ...request }: StartTaskRequest & { attachments: readonly TaskAttachment[] },
-    { signal }: CallOptions = {},
+    options?: CallOptions,
   ): Promise<TaskCreatedResponse> {
-    const fields = { ...request, clientRequestId: request.clientRequestId ?? randomId() };
-    const body = await multipartBody(fields, attachments);
-    return this.http.command({
-      operation: 'startTask',
-      method: 'POST',
-      route: this.routes.tasks(),
-      body,
-      signal,
-    });
+    return this.start(await multipartBody(identified(request), attachments), options);
   }
 
   /** The task as it is now: status, result or error, open questions, last event. */
@@ -229,21 +209,24 @@ export class TaskBridgeClient {
     return task.result as T;
   }
 
+  private start(body: object, { signal }: CallOptions = {}): Promise<TaskCreatedResponse> {
+    const route = this.routes.tasks();
+    return this.http.command({ operation: 'startTask', method: 'POST', route, body, signal });
+  }
+
   private follow(
     taskId: string,
     options: ObserveOptions,
     signal: AbortSignal,
     transports: readonly TaskTransport[],
   ): AsyncGenerator<TaskEvent, void> {
-    const { checkpoints, network, recovery, diagnostics } = this;
+    const { checkpoints } = this;
     const keepsCheckpoint = options.checkpoint !== false;
     const observation = new TaskObservation({
       taskId,
       signal,
       transports,
-      recovery,
-      network,
-      diagnostics,
+      ...this.following,
       lastEventId: options.lastEventId,
       checkpoints: keepsCheckpoint ? checkpoints : undefined,
       onGap: options.onGap,
@@ -253,6 +236,14 @@ export class TaskBridgeClient {
     return observation.events();
   }
 }
+
+/** With the key that makes its repeats one task. */
+function identified(request: StartTaskRequest): StartTaskRequest & { clientRequestId: string } {
+  return { ...request, clientRequestId: request.clientRequestId ?? randomId() };
+}
+
+/** Looked up for each request: tests and service workers replace it. */
+const platformFetch: typeof fetch = (...request) => fetch(...request);
 
 /** The result is in the snapshot, or still to come. */
 function skipToSnapshot(): 'skip-to-snapshot' {

@@ -1,3 +1,5 @@
+import { abort, onAbort, throwIfAborted } from './abort.js';
+
 /** Resolves after a time; rejects with the signal's reason as soon as it is aborted. */
 export function sleep(ms: number, signal?: AbortSignal): Promise<void> {
   return abortable<void>(signal, (resolve) => {
@@ -33,7 +35,7 @@ export async function limited<T>(
   parent?: AbortSignal,
 ): Promise<T> {
   const { controller, release } = childOf(parent);
-  const cancelTimer = after(limitMs, () => controller.abort(new NetworkFailure(`No answer within ${limitMs} ms`)));
+  const cancelTimer = after(limitMs, () => abort(controller, new NetworkFailure(`No answer within ${limitMs} ms`)));
   try {
     return await raced(work(controller.signal), controller.signal);
   } finally {
@@ -51,19 +53,15 @@ export function abortable<T>(
   start: (resolve: (value: T | PromiseLike<T>) => void) => () => void,
 ): Promise<T> {
   return new Promise<T>((resolve, reject) => {
-    if (signal?.aborted) return reject(signal.reason as Error);
+    throwIfAborted(signal);
     let letGo: (() => void) | undefined;
-    const release = (): void => {
-      signal?.removeEventListener('abort', abort);
+    const release = onAbort(signal, (reason) => {
       letGo?.();
-    };
-    const abort = (): void => {
-      release();
-      reject(signal?.reason as Error);
-    };
-    signal?.addEventListener('abort', abort);
+      reject(reason);
+    });
     letGo = start((value) => {
       release();
+      letGo?.();
       resolve(value);
     });
   });
@@ -72,8 +70,5 @@ export function abortable<T>(
 /** A controller that is aborted with its parent; `release` ends the bond. */
 export function childOf(parent: AbortSignal | undefined): { controller: AbortController; release: () => void } {
   const controller = new AbortController();
-  const abort = (): void => controller.abort(parent?.reason);
-  if (parent?.aborted) abort();
-  else parent?.addEventListener('abort', abort);
-  return { controller, release: () => parent?.removeEventListener('abort', abort) };
+  return { controller, release: onAbort(parent, (reason) => abort(controller, reason)) };
 }

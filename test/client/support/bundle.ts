@@ -1,16 +1,20 @@
 import { build } from 'esbuild';
 import path from 'node:path';
 
-/** An ES module of the package as an application's bundler makes it: minified, with everything it imports. */
+/** The package as an application's bundler makes it: minified, with everything it imports. */
 export async function bundle(
   entry: string,
-  { platform = 'browser', external = [] }: { platform?: 'browser' | 'node'; external?: string[] } = {},
+  {
+    platform = 'browser',
+    format = 'esm',
+    external = [],
+  }: { platform?: 'browser' | 'node'; format?: 'esm' | 'cjs'; external?: string[] } = {},
 ): Promise<Uint8Array> {
   const { outputFiles } = await build({
     entryPoints: [path.resolve(entry)],
     bundle: true,
     minify: true,
-    format: 'esm',
+    format,
     target: 'es2022',
     platform,
     external,

@@ -1,4 +1,5 @@
-import { parseCursor } from '@taskbridge/protocol';
+import { parseCursor, type TaskSnapshot } from '@taskbridge/protocol';
+import { throwIfAborted } from '../abort.js';
 import type { Diagnostic, DiagnosticsListener } from '../diagnostics.js';
 import { limited, raced } from '../wait.js';
 import type { CheckpointStore } from './checkpoint-store.js';
@@ -13,54 +14,58 @@ export interface PendingAnswer {
   forget(): void;
 }
 
+export interface CheckpointsOptions {
+  store: CheckpointStore;
+  namespace: string;
+  diagnostics: DiagnosticsListener;
+  /** How long a call of the store is waited for. */
+  timeoutMs: number;
+  /** What the server knows of a task. */
+  snapshot: (taskId: string, signal: AbortSignal) => Promise<Pick<TaskSnapshot, 'actions'>>;
+}
+
 /**
  * What is remembered of each task: the last event its consumer has taken, and the questions that are answered. A store
  * that fails, or that does not answer in time, costs repeated events after a restart, never the stream.
+ *
+ * Several clients may share a store, and it cannot change a text in one step. So each answer has a key of its own, which
+ * nobody else writes. Their list only serves to find them at the end; what two clients lose of it by writing at the same
+ * time, the server knows.
  */
 export class Checkpoints {
   /** Tasks with a reader that keeps a checkpoint, if only after its first event. */
   readonly reading = new Set<string>();
   private readonly pending = new Set<{ taskId: string; hasTaskEnded: boolean }>();
-  /** The last change of each task's answers, as long as it is under way. */
-  private readonly writing = new Map<string, Promise<void>>();
 
-  constructor(
-    private readonly store: CheckpointStore,
-    private readonly namespace: string,
-    private readonly diagnostics: DiagnosticsListener,
-    /** How long a call of the store is waited for. */
-    private readonly timeoutMs: number,
-  ) {}
+  constructor(private readonly options: CheckpointsOptions) {}
 
   /** `undefined` when there is none, or nothing that could be one. */
   async lastEventId(taskId: string, signal?: AbortSignal): Promise<string | undefined> {
-    const text = await this.attempt('load', taskId, () => this.store.getItem(this.cursorKey(taskId)), signal);
+    const text = await this.get(taskId, 'cursor', signal);
     return text && parseCursor(text) !== null ? text : undefined;
   }
 
   /** Resolves when it is stored. */
-  async save(taskId: string, lastEventId: string, signal?: AbortSignal): Promise<void> {
-    await this.attempt('save', taskId, () => this.store.setItem(this.cursorKey(taskId), lastEventId), signal);
+  save(taskId: string, lastEventId: string, signal?: AbortSignal): Promise<void> {
+    return this.set(taskId, 'cursor', lastEventId, signal);
   }
 
   async isAnswered(taskId: string, suspendId: string, signal?: AbortSignal): Promise<boolean> {
-    return (await this.answered(taskId, signal)).includes(suspendId);
+    return Boolean(await this.get(taskId, answer(suspendId), signal));
   }
 
   beginAnswer(taskId: string): PendingAnswer {
-    const answer = { taskId, hasTaskEnded: false };
-    this.pending.add(answer);
+    const pending = { taskId, hasTaskEnded: false };
+    this.pending.add(pending);
+    const store = async (suspendId: string): Promise<void> => {
+      await this.set(taskId, 'answers', [...(await this.listed(taskId)), suspendId].join(' '));
+      await this.set(taskId, answer(suspendId), 'acknowledged');
+      // Nobody else clears what came after the end.
+      if (pending.hasTaskEnded) await this.clearAnswers(taskId);
+    };
     return {
-      acknowledge: (suspendId, signal) => {
-        const stored = this.inTurn(taskId, async () => {
-          if (answer.hasTaskEnded) return;
-          const all = new Set([...(await this.answered(taskId)), suspendId]);
-          const key = this.answersKey(taskId);
-          await this.attempt('save', taskId, () => this.store.setItem(key, JSON.stringify([...all])));
-        });
-        return raced(stored, signal).catch(() => undefined);
-      },
-      forget: () => this.pending.delete(answer),
+      acknowledge: (suspendId, signal) => raced(store(suspendId), signal).catch(() => undefined),
+      forget: () => this.pending.delete(pending),
     };
   }
 
@@ -70,8 +75,8 @@ export class Checkpoints {
     await this.clearCursor(taskId, signal);
   }
 
-  async clearCursor(taskId: string, signal?: AbortSignal): Promise<void> {
-    await this.attempt('clear', taskId, () => this.store.removeItem(this.cursorKey(taskId)), signal);
+  clearCursor(taskId: string, signal?: AbortSignal): Promise<void> {
+    return this.remove(taskId, 'cursor', signal);
   }
 
   /** The same for a reader that keeps no checkpoint: one that does clears the answers with its own. */
@@ -80,52 +85,56 @@ export class Checkpoints {
   }
 
   private async clearAnswers(taskId: string, signal?: AbortSignal): Promise<void> {
-    for (const answer of this.pending) answer.hasTaskEnded ||= answer.taskId === taskId;
-    const work = (): Promise<void> =>
-      this.attempt('clear', taskId, () => this.store.removeItem(this.answersKey(taskId)));
-    await raced(this.inTurn(taskId, work), signal);
+    for (const pending of this.pending) pending.hasTaskEnded ||= pending.taskId === taskId;
+    const listed = await this.listed(taskId, signal);
+    if (listed.length === 0) return;
+    const { snapshot, timeoutMs } = this.options;
+    const known = await limited((own) => snapshot(taskId, own), timeoutMs, signal)
+      .then(({ actions }) => actions.map(({ suspendId }) => suspendId))
+      .catch(() => []);
+    const all = new Set([...listed, ...known]);
+    for (const suspendId of all) await this.remove(taskId, answer(suspendId), signal);
+    await this.remove(taskId, 'answers', signal);
   }
 
-  private async answered(taskId: string, signal?: AbortSignal): Promise<string[]> {
-    const text = await this.attempt('load', taskId, () => this.store.getItem(this.answersKey(taskId)), signal);
-    try {
-      const list: unknown = JSON.parse(text ?? '[]');
-      return Array.isArray(list) ? list : [];
-    } catch {
-      return [];
-    }
+  private async listed(taskId: string, signal?: AbortSignal): Promise<string[]> {
+    return ((await this.get(taskId, 'answers', signal)) ?? '').split(' ').filter(Boolean);
+  }
+
+  private get(taskId: string, name: string, signal?: AbortSignal): Promise<string | null | undefined> {
+    return this.attempt('load', taskId, (store) => store.getItem(this.key(taskId, name)), signal);
+  }
+
+  private async set(taskId: string, name: string, text: string, signal?: AbortSignal): Promise<void> {
+    await this.attempt('save', taskId, (store) => store.setItem(this.key(taskId, name), text), signal);
+  }
+
+  private async remove(taskId: string, name: string, signal?: AbortSignal): Promise<void> {
+    await this.attempt('clear', taskId, (store) => store.removeItem(this.key(taskId, name)), signal);
   }
 
   /** `undefined` when the store fails or hangs; rejects only when the signal is aborted. */
   private async attempt<T>(
     operation: StoreOperation,
     taskId: string,
-    work: () => T | Promise<T>,
+    work: (store: CheckpointStore) => T | Promise<T>,
     signal?: AbortSignal,
   ): Promise<T | undefined> {
+    const { store, timeoutMs, diagnostics } = this.options;
     try {
-      return await limited(async () => work(), this.timeoutMs, signal);
+      return await limited(async () => work(store), timeoutMs, signal);
     } catch (error) {
-      signal?.throwIfAborted();
-      this.diagnostics({ kind: 'store-failure', operation, taskId, error });
+      throwIfAborted(signal);
+      diagnostics({ kind: 'store-failure', operation, taskId, error });
       return undefined;
     }
   }
 
-  /** Adding an answer reads and writes: one at a time for each task. */
-  private inTurn(taskId: string, work: () => Promise<void>): Promise<void> {
-    const turn = (this.writing.get(taskId) ?? Promise.resolve()).then(work).finally(() => {
-      if (this.writing.get(taskId) === turn) this.writing.delete(taskId);
-    });
-    this.writing.set(taskId, turn);
-    return turn;
+  private key(taskId: string, name: string): string {
+    return `${this.options.namespace}:${taskId}:${name}`;
   }
+}
 
-  private cursorKey(taskId: string): string {
-    return `${this.namespace}:${taskId}:cursor`;
-  }
-
-  private answersKey(taskId: string): string {
-    return `${this.namespace}:${taskId}:answers`;
-  }
+function answer(suspendId: string): string {
+  return `answer:${suspendId}`;
 }

@@ -1,3 +1,4 @@
+import { throwIfAborted } from '../abort.js';
 import type { DiagnosticsListener } from '../diagnostics.js';
 import { TaskBridgeClientError, RequestRefusedError } from '../errors.js';
 import { backoffMs, type BackoffOptions } from '../recovery/backoff.js';
@@ -26,7 +27,7 @@ export interface HttpClientOptions {
   fetch: typeof fetch;
   auth: AuthHeaders;
   network: NetworkStatus;
-  backoff: BackoffOptions;
+  recovery: BackoffOptions;
   /** How often a command is tried, and how long each try may take. */
   commandAttempts: number;
   commandTimeoutMs: number;
@@ -62,17 +63,17 @@ export class HttpClient {
 
   /** Tries again after lost connections, 429 and 5xx, and waits while the device is offline. */
   async command<T>(request: HttpRequest): Promise<T> {
-    const { network, diagnostics, backoff, commandAttempts, commandTimeoutMs } = this.options;
+    const { network, diagnostics, recovery, commandAttempts, commandTimeoutMs } = this.options;
     const { operation, signal } = request;
     for (let attempt = 1; ; attempt += 1) {
       await whenOnline(network, signal, () => diagnostics({ kind: 'offline' }));
       try {
         return await limited((own) => this.json<T>({ ...request, signal: own }), commandTimeoutMs, signal);
       } catch (error) {
-        if (signal?.aborted) throw signal.reason;
+        throwIfAborted(signal);
         if (error instanceof RequestRefusedError ? !error.isRetryable : !(error instanceof NetworkFailure)) throw error;
         if (attempt >= commandAttempts) throw lastFailure(operation, error as NetworkFailure);
-        const delayMs = backoffMs(attempt - 1, backoff, (error as Partial<RequestRefusedError>).retryAfterMs);
+        const delayMs = backoffMs(attempt - 1, recovery, (error as Partial<RequestRefusedError>).retryAfterMs);
         diagnostics({ kind: 'retry', operation, attempt, delayMs, error });
         await pause(delayMs, network, signal);
       }
@@ -85,9 +86,8 @@ export class HttpClient {
     const isForm = body instanceof FormData;
     const type: Record<string, string> = body === undefined || isForm ? {} : { 'content-type': 'application/json' };
     const { fetch, baseUrl } = this.options;
-    const init: RequestInit & { cache: 'no-store' } = {
+    const init: RequestInit = {
       method,
-      cache: 'no-store',
       redirect: 'manual',
       headers: { accept: 'application/json', ...type, ...headers, ...identity },
       ...(body !== undefined && { body: isForm ? body : JSON.stringify(body) }),

@@ -1,5 +1,3 @@
-import type { JsonObject } from '@taskbridge/protocol';
-
 /** A file to send with a create. */
 export interface TaskAttachment {
   name: string;
@@ -9,16 +7,12 @@ export interface TaskAttachment {
   contentType?: string;
 }
 
-/** The body of a create with files. */
-export async function multipartBody(
-  fields: { clientRequestId: string; taskType: string; input?: JsonObject; metadata?: JsonObject },
-  attachments: readonly TaskAttachment[],
-): Promise<FormData> {
+/** The body of a create with files; its fields are texts, or objects that go as JSON. */
+export async function multipartBody(fields: object, attachments: readonly TaskAttachment[]): Promise<FormData> {
   const form = new FormData();
-  form.set('clientRequestId', fields.clientRequestId);
-  form.set('taskType', fields.taskType);
-  if (fields.input) form.set('input', JSON.stringify(fields.input));
-  if (fields.metadata) form.set('metadata', JSON.stringify(fields.metadata));
+  for (const [name, value] of Object.entries<unknown>({ ...fields })) {
+    if (value) form.set(name, typeof value === 'string' ? value : JSON.stringify(value));
+  }
   for (const attachment of attachments) form.append('attachment', await blobOf(attachment), attachment.name);
   return form;
 }

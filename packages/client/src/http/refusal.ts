@@ -17,14 +17,13 @@ export async function refusalOf(response: Response): Promise<RequestRefusedError
   const what = (isOurs && message) || `${response.url} answered ${response.status}`;
   return new RequestRefusedError(isOurs ? code : 'UNEXPECTED_ANSWER', what, {
     status: response.status,
-    ...(isOurs && details && { details }),
-    ...retryAfter(response.headers.get('retry-after')),
+    details: isOurs ? details : undefined,
+    retryAfterMs: retryAfterMs(response.headers.get('retry-after')),
   });
 }
 
 /** Seconds or a date. */
-function retryAfter(header: string | null): { retryAfterMs?: number } {
-  if (!header) return {};
-  const ms = /^\d+$/.test(header) ? Number(header) * 1_000 : Date.parse(header) - Date.now();
-  return Number.isNaN(ms) ? {} : { retryAfterMs: Math.max(0, ms) };
+function retryAfterMs(header: string | null): number | undefined {
+  const ms = /^\d+$/.test(header ?? '') ? Number(header) * 1_000 : Date.parse(header ?? '') - Date.now();
+  return Number.isNaN(ms) ? undefined : Math.max(0, ms);
 }

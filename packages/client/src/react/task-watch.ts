@@ -71,7 +71,7 @@ export class TaskWatch {
     const { taskId, lastEventId } = this.view;
     if (lastEventId === undefined) {
       const task = await this.firstSnapshot(signal);
-      signal.throwIfAborted();
+      if (signal.aborted) return;
       this.show(viewOfSnapshot(this.view, task));
     }
     if (this.view.status !== undefined && isTerminalStatus(this.view.status)) return;

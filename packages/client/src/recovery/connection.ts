@@ -15,7 +15,7 @@ export interface ConnectionEnd {
   hasDelivered: boolean;
   /** It was alive for long enough to count as one that works, even if nothing happened in that time. */
   hasLasted: boolean;
-  retryAfterMs?: number;
+  retryAfterMs?: number | undefined;
   error?: unknown;
 }
 
@@ -45,9 +45,11 @@ export class Connection {
   private isInterrupted = false;
 
   constructor(
+    /** Of the ladder. */
+    readonly rung: number,
     private readonly transport: TaskTransport,
     { signal, ...subscription }: Subscription,
-    private readonly deadlines: Deadlines,
+    private readonly recovery: Deadlines,
   ) {
     ({ controller: this.abort, release: this.release } = childOf(signal));
     this.frames = transport.open({ ...subscription, signal: this.abort.signal });
@@ -83,7 +85,7 @@ export class Connection {
   }
 
   private step(): Promise<ConnectionStep> {
-    const { openTimeoutMs, livenessTimeoutMs } = this.deadlines;
+    const { openTimeoutMs, livenessTimeoutMs } = this.recovery;
     return new Promise((resolve) => {
       const settle = (step: ConnectionStep): void => {
         cancelTimer();
@@ -110,9 +112,9 @@ export class Connection {
   endedBy(reason: EndReason, error?: unknown): ConnectionEnd {
     const { hasOpened, hasDelivered } = this;
     const { retryAfterMs } = (error ?? {}) as Partial<RequestRefusedError>;
-    const silentMs = reason === 'silent' ? this.deadlines.livenessTimeoutMs : 0;
+    const silentMs = reason === 'silent' ? this.recovery.livenessTimeoutMs : 0;
     const hasLasted = hasOpened && Date.now() - this.openedAt >= LASTING_MS + silentMs;
-    return { reason, hasOpened, hasDelivered, hasLasted, ...(retryAfterMs !== undefined && { retryAfterMs }), error };
+    return { reason, hasOpened, hasDelivered, hasLasted, retryAfterMs, error };
   }
 }
 

@@ -1,3 +1,4 @@
+import { onAbort, throwIfAborted } from '../abort.js';
 import type { DiagnosticsListener } from '../diagnostics.js';
 import { TaskBridgeClientError } from '../errors.js';
 import type { TaskTransport, TransportFrame } from '../transports/transport.js';
@@ -5,7 +6,7 @@ import { backoffMs } from './backoff.js';
 import { Connection, type ConnectionEnd, type ConnectionStep, reasonOf } from './connection.js';
 import { afterClimb, afterDelivery, afterEnd, FIRST_TRY, type LadderState } from './ladder.js';
 import { type NetworkStatus, pause, whenOnline } from './network-status.js';
-import { sleep } from '../wait.js';
+import { after } from '../wait.js';
 import { climbDelayMs, type RecoveryOptions } from './recovery-options.js';
 
 export interface ReconnectingStreamOptions {
@@ -20,12 +21,6 @@ export interface ReconnectingStreamOptions {
   cursor: () => string;
 }
 
-/** The better transport that is being tried beside the current one. */
-interface Climb {
-  rung: number;
-  connection: Connection;
-}
-
 /**
  * Frames without an end: whenever a connection is over, the next one begins at the cursor, by the transport that the
  * ladder says. Frames may come twice; order and duplicates are the reader's business.
@@ -33,7 +28,8 @@ interface Climb {
 export class ReconnectingStream {
   private state: LadderState = FIRST_TRY;
   private current: Connection | undefined;
-  private climb: Climb | undefined;
+  /** By a better transport, tried beside the current one. */
+  private climb: Connection | undefined;
   private climbAt = 0;
   private wasOnline: boolean;
   private readonly release: () => void;
@@ -42,18 +38,17 @@ export class ReconnectingStream {
     const { network, signal } = options;
     this.wasOnline = network.isOnline();
     const unsubscribe = network.subscribe(() => this.networkChanged());
-    const abort = (): void => this.current?.interrupt();
-    signal.addEventListener('abort', abort);
+    const forget = onAbort(signal, () => this.current?.interrupt());
     this.release = () => {
       unsubscribe();
-      signal.removeEventListener('abort', abort);
+      forget();
     };
   }
 
   /** The next frame; rejects when the server refuses, when too much has failed, and with the signal's reason. */
   async next(): Promise<TransportFrame> {
     for (;;) {
-      this.options.signal.throwIfAborted();
+      throwIfAborted(this.options.signal);
       const current = (this.current ??= await this.connect());
       const step = await this.step(current);
       if (step && 'frame' in step) return this.noted(step.frame);
@@ -77,32 +72,30 @@ export class ReconnectingStream {
   close(): void {
     this.release();
     this.current?.close();
-    this.climb?.connection.close();
+    this.climb?.close();
   }
 
   /** What comes next of the current connection, or of the better one that takes its place; `undefined`: look again. */
   private async step(current: Connection): Promise<ConnectionStep | undefined> {
     if (this.state.rung === 0) return this.taken(current, await current.next());
-    this.climb ??= Date.now() < this.climbAt ? undefined : this.startClimb(0);
+    this.climb ??= Date.now() < this.climbAt ? undefined : this.open(0);
     const { climb } = this;
     const waits = [current.next().then((step) => ({ step, from: current }))];
-    if (climb) waits.push(climb.connection.next().then((step) => ({ step, from: climb.connection })));
+    if (climb) waits.push(climb.next().then((step) => ({ step, from: climb })));
     const first = await this.firstOf(waits);
     if (first === undefined) return undefined;
     const step = this.taken(first.from, first.step);
-    return climb && first.from === climb.connection ? this.climbed(climb, step) : step;
+    return first.from === climb ? this.climbed(climb, step) : step;
   }
 
   /** `undefined` when it is time to climb before any of them. */
-  private async firstOf<T>(waits: readonly Promise<T>[]): Promise<T | undefined> {
+  private firstOf<T>(waits: readonly Promise<T>[]): Promise<T | undefined> {
     if (this.climb) return Promise.race(waits);
-    const timer = new AbortController();
-    const climbTime = sleep(this.climbAt - Date.now(), timer.signal).catch(() => undefined);
-    try {
-      return (await Promise.race([...waits, climbTime])) as T | undefined;
-    } finally {
-      timer.abort();
-    }
+    let cancelTimer: (() => void) | undefined;
+    const climbTime = new Promise<undefined>((resolve) => {
+      cancelTimer = after(this.climbAt - Date.now(), () => resolve(undefined));
+    });
+    return Promise.race([...waits, climbTime]).finally(() => cancelTimer?.());
   }
 
   private taken(connection: Connection, step: ConnectionStep): ConnectionStep {
@@ -110,11 +103,8 @@ export class ReconnectingStream {
     return step;
   }
 
-  private startClimb(rung: number): Climb {
-    return { rung, connection: this.open(rung) };
-  }
-
-  private climbed({ rung, connection }: Climb, step: ConnectionStep): ConnectionStep | undefined {
+  private climbed(connection: Connection, step: ConnectionStep): ConnectionStep | undefined {
+    const { rung } = connection;
     this.climb = undefined;
     if ('frame' in step) {
       this.current?.close();
@@ -123,7 +113,7 @@ export class ReconnectingStream {
       return step;
     }
     this.lost(connection, step.end);
-    if (rung + 1 < this.state.rung) this.climb = this.startClimb(rung + 1);
+    if (rung + 1 < this.state.rung) this.climb = this.open(rung + 1);
     else this.moveTo(afterClimb(this.state, this.state.rung), '');
     return undefined;
   }
@@ -131,10 +121,10 @@ export class ReconnectingStream {
   private async recover(connection: Connection, end: ConnectionEnd): Promise<void> {
     const { options, state: before } = this;
     this.current = undefined;
-    this.climb?.connection.close();
+    this.climb?.close();
     this.climb = undefined;
     this.lost(connection, end);
-    options.signal.throwIfAborted();
+    throwIfAborted(options.signal);
     if (end.reason === 'refused') throw end.error;
     const { state, pauses } = afterEnd(before, end, options.transports.length, options.recovery.policy);
     if (state.failures > options.recovery.maxFailures) throw this.givenUp(end);
@@ -161,7 +151,7 @@ export class ReconnectingStream {
     const transport = transports[rung];
     const afterEventId = cursor();
     diagnostics({ kind: 'connecting', taskId, transport: transport.name, afterEventId });
-    return new Connection(transport, { taskId, afterEventId, signal }, recovery);
+    return new Connection(rung, transport, { taskId, afterEventId, signal }, recovery);
   }
 
   private lost(connection: Connection, { reason, error }: ConnectionEnd): void {

@@ -3,6 +3,7 @@ import {
   type SubscriptionEndedFrame,
   type WebSocketSubscribeRequest,
 } from '@taskbridge/protocol';
+import { throwIfAborted } from '../abort.js';
 import type { DiagnosticsListener } from '../diagnostics.js';
 import { RequestRefusedError } from '../errors.js';
 import type { Deadlines } from '../recovery/connection.js';
@@ -10,10 +11,8 @@ import { limited } from '../wait.js';
 import type { Mailbox } from './mailbox.js';
 import { type SharedMessage, SharedSocket } from './shared-socket.js';
 import { errorOfClose } from './socket-close.js';
-import type { SocketIdentity } from './socket-identity.js';
-import { Socket } from './socket.js';
+import type { SocketOpener } from './socket-opener.js';
 import type { Subscription, TaskTransport, TransportFrame } from './transport.js';
-import type { WebSocketConstructor } from './web-socket.js';
 import { WireFrames } from './wire-frames.js';
 
 interface BegunSubscription {
@@ -29,10 +28,9 @@ export class MultiplexTransport implements TaskTransport {
   private connecting: Promise<unknown> = Promise.resolve();
 
   constructor(
-    private readonly webSocket: WebSocketConstructor,
-    private readonly identity: SocketIdentity,
+    private readonly opener: SocketOpener,
     private readonly diagnostics: DiagnosticsListener,
-    private readonly timeouts: Deadlines,
+    private readonly recovery: Deadlines,
   ) {}
 
   close(): void {
@@ -57,10 +55,10 @@ export class MultiplexTransport implements TaskTransport {
   private async subscribe({ taskId, afterEventId, signal }: Subscription): Promise<BegunSubscription> {
     const request: WebSocketSubscribeRequest = { action: 'subscribe', taskId, lastEventId: afterEventId, gap: 'error' };
     for (;;) {
-      signal.throwIfAborted();
+      throwIfAborted(signal);
       const socket = this.socketFor(taskId);
       if (socket) {
-        const ticket = this.identity.usesTickets ? await this.identity.ticket(taskId, signal) : undefined;
+        const ticket = this.opener.usesTickets ? await this.opener.ticket(taskId, signal) : undefined;
         const ticketed = { ...request, ...(ticket !== undefined && { ticket }) };
         if (socket.canTake(taskId)) return { socket, mailbox: socket.subscribe(ticketed) };
       } else {
@@ -73,27 +71,20 @@ export class MultiplexTransport implements TaskTransport {
   }
 
   private socketFor(taskId: string): SharedSocket | undefined {
-    for (const socket of this.sockets) if (socket.isSilent(this.timeouts.livenessTimeoutMs)) socket.close();
+    for (const socket of this.sockets) if (socket.isSilent(this.recovery.livenessTimeoutMs)) socket.close();
     return this.sockets.find((socket) => socket.canTake(taskId));
   }
 
   /** Others wait for it: one that hangs leaves them the other half of their time. */
   private inTurn<T>(signal: AbortSignal, work: (signal: AbortSignal) => Promise<T>): Promise<T> {
-    const turn = this.connecting.then(() => limited(work, this.timeouts.openTimeoutMs / 2, signal));
+    const turn = this.connecting.then(() => limited(work, this.recovery.openTimeoutMs / 2, signal));
     this.connecting = turn.catch(() => undefined);
     return turn;
   }
 
   /** The ticket that opens a connection is good for its first subscription too. */
   private async connect(taskId: string, signal: AbortSignal): Promise<SharedSocket> {
-    const socket = new Socket(this.webSocket, await this.identity.addressFor(taskId, signal));
-    try {
-      await socket.opened(signal);
-    } catch (error) {
-      socket.close();
-      throw error;
-    }
-    const shared = new SharedSocket(socket);
+    const shared = new SharedSocket(await this.opener.open(taskId, signal));
     this.sockets = [...this.sockets.filter((one) => !one.isOver), shared];
     return shared;
   }

@@ -1,7 +1,6 @@
 import { abortable } from '../wait.js';
 import { Mailbox } from './mailbox.js';
-import type { SocketAddress } from './socket-identity.js';
-import type { WebSocketConstructor, WebSocketLike } from './web-socket.js';
+import type { WebSocketLike } from './web-socket.js';
 
 /** How a socket ended; 1006 without a word from the server. */
 export interface SocketClose {
@@ -17,32 +16,40 @@ export const MAX_UNREAD = 5_000;
 
 /** A WebSocket whose messages wait to be read. */
 export class Socket {
-  isOver = false;
-  private readonly webSocket: WebSocketLike & { terminate?(): void };
   private readonly messages = new Mailbox<string | SocketClose>();
   private hasOpened = false;
-  private problem = '';
+  private end: SocketClose | undefined;
   private settled: () => void = () => undefined;
 
-  constructor(constructor: WebSocketConstructor, { address, protocols, headers }: SocketAddress) {
-    this.webSocket = new constructor(address, protocols, { headers });
-    this.webSocket.onopen = () => {
+  constructor(private readonly webSocket: WebSocketLike & { terminate?(): void }) {
+    webSocket.onopen = () => {
       this.hasOpened = true;
       this.settled();
     };
-    this.webSocket.onmessage = ({ data }: { data: unknown }) => this.receive(String(data));
-    this.webSocket.onerror = ({ message }: { message?: string }) => {
-      this.problem = message ?? this.problem;
-    };
-    this.webSocket.onclose = ({ code, reason }: SocketClose) => this.finish({ code, reason: reason || this.problem });
+    webSocket.onmessage = ({ data }: { data: unknown }) => this.receive(String(data));
+    // An error is the end. The close that follows it has no code of the server's, and in Node 22 does not always come.
+    webSocket.onerror = ({ message }: { message?: string | null }) =>
+      this.finish({ code: 1006, reason: message ?? '' });
+    webSocket.onclose = ({ code, reason }: SocketClose) => this.finish({ code, reason });
   }
 
-  /** Resolves when it is open, or over already. */
+  get isOver(): boolean {
+    return this.end !== undefined;
+  }
+
+  /** The upgrade was answered by 401, in the words of `ws` or React Native; others do not tell. */
+  get isUnauthorized(): boolean {
+    return !this.hasOpened && /[ ']401\b/.test(this.end?.reason ?? '');
+  }
+
+  /** Resolves when it is open, or over already; it is closed when the signal is aborted before. */
   async opened(signal: AbortSignal): Promise<void> {
-    if (this.hasOpened || this.isOver) return;
     await abortable<void>(signal, (resolve) => {
       this.settled = () => resolve();
       return () => (this.settled = () => undefined);
+    }).catch((reason: unknown) => {
+      this.close();
+      throw reason;
     });
   }
 
@@ -71,7 +78,7 @@ export class Socket {
 
   private finish(end: SocketClose): void {
     if (this.isOver) return;
-    this.isOver = true;
+    this.end = end;
     this.messages.push(end);
     this.settled();
   }

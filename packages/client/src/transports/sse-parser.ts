@@ -16,15 +16,9 @@ export class SseParser {
   }
 
   private take(line: string): string[] {
-    if (line === '') return this.dispatch();
-    const [, field, value = ''] = /^([^:]*)(?:: ?(.*))?$/s.exec(line) ?? [];
-    if (field === 'data') this.data.push(value);
-    return [];
-  }
-
-  private dispatch(): string[] {
-    const { data } = this;
-    this.data = [];
-    return data.length === 0 ? [] : [data.join('\n')];
+    const [, value] = /^data(?:$|: ?)(.*)/s.exec(line) ?? [];
+    if (value !== undefined) this.data.push(value);
+    if (line !== '' || this.data.length === 0) return [];
+    return [this.data.splice(0).join('\n')];
   }
 }

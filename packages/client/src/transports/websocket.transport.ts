@@ -1,10 +1,9 @@
 import type { WebSocketSubscribeRequest } from '@taskbridge/protocol';
 import type { DiagnosticsListener } from '../diagnostics.js';
 import { errorOfClose } from './socket-close.js';
-import type { SocketIdentity } from './socket-identity.js';
-import { Socket } from './socket.js';
+import type { SocketOpener } from './socket-opener.js';
+import type { Socket } from './socket.js';
 import type { Subscription, TaskTransport, TransportFrame } from './transport.js';
-import type { WebSocketConstructor } from './web-socket.js';
 import { WireFrames } from './wire-frames.js';
 
 /** RFC 6455: the purpose of the connection is fulfilled. */
@@ -15,15 +14,13 @@ export class WebSocketTransport implements TaskTransport {
   readonly name = 'websocket';
 
   constructor(
-    private readonly webSocket: WebSocketConstructor,
-    private readonly identity: SocketIdentity,
+    private readonly sockets: SocketOpener,
     private readonly diagnostics: DiagnosticsListener,
   ) {}
 
   async *open({ taskId, afterEventId, signal }: Subscription): AsyncGenerator<TransportFrame, void> {
-    const socket = new Socket(this.webSocket, await this.identity.addressFor(taskId, signal));
+    const socket = await this.sockets.open(taskId, signal);
     try {
-      await socket.opened(signal);
       const subscribe: WebSocketSubscribeRequest = {
         action: 'subscribe',
         taskId,
