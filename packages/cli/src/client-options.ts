@@ -37,6 +37,12 @@ export function clientOf(options: ConnectionOptions, more: Partial<TaskBridgeCli
   });
 }
 
+/** What a command line needs to reach the same app. The values of headers are left out: they may be secrets. */
+export function connectionWords({ url, header, tasksPath }: ConnectionOptions): string[] {
+  const headers = header.flatMap((text) => ['--header', `${headerOf(text)[0]}: …`]);
+  return ['--url', url, ...(tasksPath === undefined ? [] : ['--tasks-path', tasksPath]), ...headers];
+}
+
 function assertUrl(text: string): void {
   const url = URL.canParse(text) ? new URL(text) : undefined;
   if (!url || !['http:', 'https:'].includes(url.protocol)) throw new Error('--url must be an http(s) URL');

@@ -9,9 +9,9 @@ export interface Terminal {
 
 /** What a subcommand may use of the process it runs in. */
 export interface CommandContext {
-  /** Results, as they are. */
+  /** Results, without what a terminal would obey. */
   out(text: string): void;
-  /** What went wrong, for people. */
+  /** What went wrong, for people; as safe. */
   err(text: string): void;
   /** `undefined` where either end is a file or a pipe. */
   readonly terminal: Terminal | undefined;

@@ -20,14 +20,19 @@ could not connect, and 130 after Ctrl-C.`;
 /** Runs one command line, without the program's name, and resolves with its exit code. It never throws. */
 export async function run(args: readonly string[], process: Omit<CommandContext, 'conclude'>): Promise<ExitCode> {
   let concluded: ExitCode = EXIT_CODES.completed;
-  const context: CommandContext = { ...process, conclude: (code) => (concluded = code) };
+  const context: CommandContext = {
+    ...process,
+    out: (text) => process.out(printable(text)),
+    err: (text) => process.err(printable(text)),
+    conclude: (code) => (concluded = code),
+  };
   try {
     await createProgram(context).parseAsync(args, { from: 'user' });
     return concluded;
   } catch (error) {
     // Help and the version end the same way as refusals, which have been written by then.
     if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT_CODES.completed : EXIT_CODES.unusable;
-    process.err(`error: ${printable(describeError(error))}\n`);
+    context.err(`error: ${describeError(error)}\n`);
     return EXIT_CODES.unusable;
   }
 }

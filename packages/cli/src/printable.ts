@@ -10,3 +10,10 @@ export function printable(text: string): string {
 export function printableLine(text: string): string {
   return printable(text).replaceAll(/\s+/g, ' ').trim();
 }
+
+/** JSON whose texts a terminal does not obey either: the same value, with all of that escaped. */
+export function printableJson(value: unknown): string {
+  return JSON.stringify(value).replaceAll(OBEYED, (character) => {
+    return `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`;
+  });
+}

@@ -4,6 +4,7 @@ import {
   type FindingCode,
   type VerificationReport,
 } from '../../../lib/verification/index.js';
+import { printableJson } from './printable.js';
 
 /** For people: the findings by code, then one line that sums up. */
 export function verificationText(report: VerificationReport, elapsedMs: number): string {
@@ -13,7 +14,7 @@ export function verificationText(report: VerificationReport, elapsedMs: number):
 
 /** For programs: the report with `ok` and `elapsedMs`, as one line. */
 export function verificationJson(report: VerificationReport, elapsedMs: number): string {
-  return `${JSON.stringify({ ok: report.findings.length === 0, ...report, elapsedMs })}\n`;
+  return `${printableJson({ ok: report.findings.length === 0, ...report, elapsedMs })}\n`;
 }
 
 function groupText(code: FindingCode, count: number, { findings }: VerificationReport): string {

@@ -6,6 +6,7 @@ import type { CommandContext } from '../command-context.js';
 import { EXIT_CODES } from '../exit-codes.js';
 import { jsonArgument } from '../json-argument.js';
 import { taskIdArgument } from '../option-values.js';
+import { printableJson } from '../printable.js';
 
 interface ActOptions extends ConnectionOptions {
   suspendId?: string;
@@ -40,7 +41,7 @@ export function addActCommand(program: Command, context: CommandContext): void {
       const { clientActionId } = options;
       const suspendId = options.suspendId ?? (await onlyQuestion(client, taskId));
       const answer = await client.submitAction(taskId, { clientActionId, suspendId, actionType, payload, metadata });
-      context.out(options.json ? `${JSON.stringify(answer)}\n` : `The answer was ${ANSWER_TEXTS[answer.status]}\n`);
+      context.out(options.json ? `${printableJson(answer)}\n` : `The answer was ${ANSWER_TEXTS[answer.status]}\n`);
       if (answer.status.startsWith('REJECTED')) context.conclude(EXIT_CODES.failed);
     });
 }

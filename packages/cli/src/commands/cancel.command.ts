@@ -2,6 +2,7 @@ import type { Command } from 'commander';
 import { addConnectionOptions, clientOf, type ConnectionOptions } from '../client-options.js';
 import type { CommandContext } from '../command-context.js';
 import { taskIdArgument } from '../option-values.js';
+import { printableJson } from '../printable.js';
 
 /** `cancel`: says what became of the request; whether the task has ended by it, `tail` tells. */
 export function addCancelCommand(program: Command, context: CommandContext): void {
@@ -12,6 +13,6 @@ export function addCancelCommand(program: Command, context: CommandContext): voi
     .action(async (taskId: string, options: ConnectionOptions & { reason?: string; json?: true }) => {
       const answer = await clientOf(options).cancelTask(taskId, options.reason);
       const text = answer.status === 'ALREADY_TERMINAL' ? 'had ended already' : 'is asked to stop';
-      context.out(options.json ? `${JSON.stringify(answer)}\n` : `Task ${answer.taskId} ${text}\n`);
+      context.out(options.json ? `${printableJson(answer)}\n` : `Task ${answer.taskId} ${text}\n`);
     });
 }

@@ -6,6 +6,7 @@ import type { Command } from 'commander';
 import { addConnectionOptions, type ConnectionOptions } from '../client-options.js';
 import type { CommandContext } from '../command-context.js';
 import { jsonArgument } from '../json-argument.js';
+import { printableJson } from '../printable.js';
 import { addTailOptions, tailingClient, type TailOptions } from '../tail/tail-options.js';
 import { tailTask } from '../tail/tail-task.js';
 
@@ -29,7 +30,7 @@ export function addCreateCommand(program: Command, context: CommandContext): voi
     const client = tailingClient(options);
     const created = await start(client, taskType, options, context);
     if (options.follow) return tailTask({ client, taskId: created.taskId, options, context });
-    context.out(options.json ? `${JSON.stringify(created)}\n` : `${created.taskId}\n`);
+    context.out(options.json ? `${printableJson(created)}\n` : `${created.taskId}\n`);
   });
 }
 

@@ -4,7 +4,7 @@ import { type Command, Option } from 'commander';
 import { addConnectionOptions, clientOf, type ConnectionOptions } from '../client-options.js';
 import type { CommandContext } from '../command-context.js';
 import { positiveInteger } from '../option-values.js';
-import { printableLine } from '../printable.js';
+import { printableJson, printableLine } from '../printable.js';
 
 interface LsOptions extends ConnectionOptions, Pick<ListTasksQuery, 'status' | 'limit' | 'cursor'> {
   type?: string;
@@ -31,7 +31,7 @@ export function addLsCommand(program: Command, context: CommandContext): void {
     .option('--json', 'the page as one JSON object')
     .action(async ({ type: taskType, status, waiting, limit, cursor, json, ...options }: LsOptions) => {
       const page = await clientOf(options).listTasks({ taskType, status, waiting, limit, cursor });
-      context.out(json ? `${JSON.stringify(page)}\n` : tableOf(page.items));
+      context.out(json ? `${printableJson(page)}\n` : tableOf(page.items));
       if (page.nextCursor !== null && !json) context.err(`There are more: --cursor ${page.nextCursor}\n`);
     });
 }

@@ -1,5 +1,6 @@
 import type { TaskEvent, TaskGap } from '@taskbridge/client';
 import type { CommandContext } from '../command-context.js';
+import { printableJson } from '../printable.js';
 import type { TailView } from './tail-view.js';
 
 /** For programs: each event as its envelope on the wire, a gap as a line of type `GAP`. */
@@ -25,7 +26,7 @@ export class JsonView implements TailView {
   close(): void {}
 
   private write(line: object): void {
-    this.context.out(`${JSON.stringify(line)}\n`);
+    this.context.out(`${printableJson(line)}\n`);
   }
 }
 

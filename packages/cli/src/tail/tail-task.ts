@@ -1,6 +1,6 @@
 import { isTerminalEvent, type TaskBridgeClient, type TaskEvent, type TaskGap } from '@taskbridge/client';
 import { isTerminalStatus, type TaskSnapshot, type TaskStatus } from '@taskbridge/protocol';
-import type { ConnectionOptions } from '../client-options.js';
+import { type ConnectionOptions, connectionWords } from '../client-options.js';
 import type { CommandContext } from '../command-context.js';
 import { EXIT_CODES, type ExitCode } from '../exit-codes.js';
 import { printableLine } from '../printable.js';
@@ -102,9 +102,9 @@ async function conclude(tailing: Tailing, last: TaskEvent | undefined, signal: A
 }
 
 function commandToGoOn({ taskId, options }: Tailing, last: TaskEvent | undefined): string {
-  const { checkpoint, after, url, json } = options;
+  const { checkpoint, after, json } = options;
   const cursor = last?.eventId ?? after;
-  const words = ['taskbridge', 'tail', taskId, '--url', url];
+  const words = ['taskbridge', 'tail', taskId, ...connectionWords(options)];
   if (checkpoint !== undefined) words.push('--checkpoint', checkpoint);
   else if (cursor !== undefined) words.push('--after', cursor);
   if (json) words.push('--json');
