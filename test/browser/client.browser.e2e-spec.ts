@@ -1,24 +1,31 @@
 import { mkdir } from 'node:fs/promises';
-import type { Browser, Page } from 'playwright-core';
+import type { TaskSnapshot } from '@taskbridge/protocol';
+import type { Browser, BrowserContext, Page } from 'playwright-core';
 import { TaskHandler } from '../../lib/executors/task-handler.decorator.js';
-import type { TaskContext, TaskRunner } from '../../lib/executors/task-handler.js';
-import { boundaryCuts, type CutPlan, seededCuts, treatmentOf } from '../client/support/cut-plans.js';
+import type { TaskAnswer, TaskContext, TaskRunner } from '../../lib/executors/task-handler.js';
 import { FaultNetwork, PASS } from '../client/support/fault-network.js';
-import { flawless, IMPATIENT, type Kind, KINDS } from '../client/support/torture-client.js';
+import type { Followed } from '../client/support/follower.js';
+import { QuestionsHandler } from '../client/support/questions-handler.js';
 import { startTestApp, type TestApp } from '../support/app.js';
-import { openTestDatabase, type OpenTestDatabase } from '../support/database.js';
 import { eventually } from '../support/eventually.js';
-import { StreamApp } from '../support/stream-app.js';
-import type { FollowOutcome, FollowRequest } from './support/follow-request.js';
+import { oneTo } from '../support/stream-clients.js';
+import type { FollowRequest } from './support/follow-request.js';
 import { launchChromium } from './support/chromium.js';
-import { servePages } from './support/page-routes.js';
+import { routePages } from './support/page-routes.js';
 
-const EVENTS = 7;
 const SCREENSHOTS = '.data/screenshots';
+const STORES = ['localStorage', 'indexedDB'] as const;
 
-/** What the page of `follow.page.ts` offers. */
-interface PageGlobals {
-  follow(request: FollowRequest): Promise<FollowOutcome>;
+/** Asks twice whether to go on. */
+@TaskHandler('steps')
+class StepsHandler implements TaskRunner {
+  async run(task: TaskContext): Promise<unknown> {
+    return task.suspend({ reasonCode: 'first', allowedActions: ['go'], state: 'first' });
+  }
+
+  async resume(task: TaskContext, { state }: TaskAnswer): Promise<unknown> {
+    return state === 'first' ? task.suspend({ reasonCode: 'second', allowedActions: ['go'] }) : { done: true };
+  }
 }
 
 /** Reports, asks, and reports again once it is answered. */
@@ -53,109 +60,98 @@ describe('The client in Chromium', () => {
 
   afterAll(() => browser.close());
 
-  describe('before two instances', () => {
-    let opened: OpenTestDatabase;
-    let instances: StreamApp[];
+  describe('with the stores of a browser', () => {
+    let host: TestApp;
     let network: FaultNetwork;
+    let context: BrowserContext;
     let page: Page;
 
     beforeAll(async () => {
-      opened = await openTestDatabase();
-      const open = (): Promise<StreamApp> =>
-        StreamApp.open(opened.database, { prepare: (_, fastify) => servePages(fastify, ['follow']) });
-      instances = [await open(), await open()];
-      network = await FaultNetwork.start(instances.map(({ origin }) => origin));
+      host = await startTestApp({ providers: [StepsHandler, QuestionsHandler] });
+      network = await FaultNetwork.start([host.url]);
     });
 
     beforeEach(async () => {
       network.reset();
-      page = await browser.newPage();
-      await page.goto(`${network.url}/pages/follow`);
-      await page.waitForFunction('window.follow !== undefined');
+      context = await browser.newContext();
+      await routePages(context, ['follow']);
+      page = await newTab();
     });
 
-    afterEach(() => page.close());
+    afterEach(() => context.close());
 
     afterAll(async () => {
       await network.close();
-      for (const instance of instances) await instance.close();
-      await opened.close();
+      await host.close();
     });
 
-    const finishedTask = async (): Promise<string> => {
-      const taskId = await instances[0].taskWith(EVENTS - 1);
-      await instances[1].complete(taskId, { text: 'änderung 🎉' });
-      return taskId;
+    const newTab = async (): Promise<Page> => {
+      const tab = await context.newPage();
+      await tab.goto(`${network.url}/pages/follow`);
+      await tab.waitForFunction('window.follow !== undefined');
+      return tab;
     };
 
-    let runs = 0;
+    /** The keys of the package's stores that are left. */
+    const keysLeft = (): Promise<string[]> =>
+      page.evaluate(`new Promise((resolve, reject) => {
+        const opening = indexedDB.open('taskbridge', 1);
+        opening.onupgradeneeded = () => opening.result.createObjectStore('items');
+        opening.onerror = () => reject(opening.error);
+        opening.onsuccess = () => {
+          const keys = opening.result.transaction('items').objectStore('items').getAllKeys();
+          keys.onsuccess = () => resolve([...Object.keys(localStorage), ...keys.result]);
+        };
+      })`);
 
-    const follow = (taskId: string, more: Partial<FollowRequest> = {}): Promise<FollowOutcome> => {
-      runs += 1;
-      const request = {
-        taskId,
-        namespace: `run-${runs}`,
-        store: 'localStorage',
-        recovery: IMPATIENT,
-        ...more,
-      } as const;
-      return page.evaluate((asked) => (globalThis as unknown as PageGlobals).follow(asked), request);
-    };
-
-    const cutBy = (taskId: string, plan: CutPlan): Promise<FollowOutcome> => {
-      network.reset();
-      network.treat = treatmentOf(plan);
-      return follow(taskId, { transports: [plan.kind] });
-    };
-
-    const answerOf = async (taskId: string, kind: Kind): Promise<Buffer> => {
-      await cutBy(taskId, { kind, cuts: [] });
-      return network.answers[kind];
-    };
-
-    it('gets every event once, wherever its connections are cut', async () => {
-      const taskId = await finishedTask();
-      const answers = {
-        websocket: await answerOf(taskId, 'websocket'),
-        sse: await answerOf(taskId, 'sse'),
-        poll: await answerOf(taskId, 'poll'),
-      };
-      const plans = [...KINDS.flatMap((kind) => boundaryCuts(kind, answers[kind])), ...seededCuts(60, answers)];
-      for (const plan of plans) {
-        expect({ plan, ...(await cutBy(taskId, plan)) }).toEqual({ plan, ...flawless(EVENTS) });
-      }
-    }, 180_000);
-
-    it.each([
-      ['WebSockets are refused', ['websocket']],
-      ['streams are refused', ['sse']],
-      ['both are', ['websocket', 'sse']],
-    ])('goes on where %s', async (_, refused) => {
-      const taskId = await finishedTask();
-      network.treat = ({ kind }) => (refused.includes(kind) ? { type: 'answer', status: 403 } : PASS);
-      expect(await follow(taskId)).toEqual(flawless(EVENTS));
-    });
-
-    it.each(['localStorage', 'indexedDB'] as const)('goes on after a reload in mid-stream, with %s', async (store) => {
-      const taskId = await instances[0].taskWith(4);
-      const request = { taskId, store, namespace: `reload-${store}` } as const;
-      const asked = JSON.stringify(request);
+    it.each(STORES)('goes on after a reload in mid-stream, with %s', async (store) => {
+      const ada = host.as('ada');
+      const taskId = await ada.create('steps');
+      const asked = JSON.stringify({ taskId, store, namespace: 'reload' } satisfies FollowRequest);
       const begin = (): Promise<unknown> => page.evaluate(`void window.follow(${asked})`);
-      const has = (seq: number): Promise<unknown> =>
-        page.waitForFunction(`window.checkpoint(${asked}).then((id) => id === '${seq}-0')`);
-      await begin();
       // The last one is taken when the next one is asked for, which is at once.
-      await has(4);
+      const hasTaken = ({ lastEventId }: TaskSnapshot): Promise<unknown> =>
+        page.waitForFunction(`window.checkpoint(${asked}).then((id) => id === '${lastEventId}')`);
+      const asks = (code: string): Promise<TaskSnapshot> =>
+        ada.until(taskId, ({ openSuspensions: [question] }) => question?.reasonCode === code);
+      const answer = ({ openSuspensions: [{ suspendId }] }: TaskSnapshot): Promise<unknown> =>
+        ada.post(`/api/v1/tasks/${taskId}/actions`, { clientActionId: suspendId, suspendId, actionType: 'go' });
+      await begin();
+      const first = await asks('first');
+      await hasTaken(first);
       await page.reload();
       await begin();
-      await instances[1].progress(taskId, 80);
-      await has(5);
+      await answer(first);
+      const second = await asks('second');
+      await hasTaken(second);
       await page.reload();
-      await instances[1].complete(taskId);
+      await answer(second);
+      const { lastEventId } = await ada.until(taskId, ({ status }) => status === 'COMPLETED');
       await begin();
-      await page.waitForFunction('window.shown().length === 6');
-      expect(await page.evaluate('window.shown()')).toEqual([1, 2, 3, 4, 5, 6]);
+      const count = Number.parseInt(lastEventId ?? '', 10);
+      await page.waitForFunction(`window.shown().length === ${count}`);
+      expect(await page.evaluate('window.shown()')).toEqual(oneTo(count));
       await page.waitForFunction(`window.checkpoint(${asked}).then((id) => id === undefined)`);
+      expect(await keysLeft()).toEqual([]);
+    });
+
+    it.each(STORES)('loses no answer that two tabs give at the same time, with %s', async (store) => {
+      const tabs = [page, await newTab()];
+      for (let round = 0; round < 10; round += 1) {
+        const taskId = await host.as('ada').create('questions');
+        const { openSuspensions } = await host.as('ada').until(taskId, (task) => task.openSuspensions.length === 3);
+        const asked = JSON.stringify({ taskId, store, namespace: 'tabs' } satisfies FollowRequest);
+        const answer = (tab: Page, code: string): Promise<unknown> => {
+          const { suspendId } = openSuspensions.find(({ reasonCode }) => reasonCode === code) ?? { suspendId: '' };
+          return tab.evaluate(`window.answer(${asked}, '${suspendId}', '${code}')`);
+        };
+        await Promise.all([answer(tabs[0], 'first'), answer(tabs[1], 'second')]);
+        await answer(tabs[round % 2], 'last');
+        const { seqs } = (await tabs[0].evaluate(`window.follow(${asked})`)) as Followed;
+        // Started, three questions that are answered already, three answers and the end.
+        expect(seqs).toEqual([1, 5, 6, 7, 8]);
+        expect(await keysLeft()).toEqual([]);
+      }
     });
   });
 
@@ -166,16 +162,14 @@ describe('The client in Chromium', () => {
     let taskId: string;
 
     beforeAll(async () => {
-      host = await startTestApp({
-        providers: [ReviewHandler],
-        configure: (app) => servePages(app.getHttpAdapter().getInstance(), ['task']),
-      });
+      host = await startTestApp({ providers: [ReviewHandler] });
       network = await FaultNetwork.start([host.url]);
     });
 
     beforeEach(async () => {
       network.reset();
       const context = await browser.newContext({ viewport: { width: 720, height: 540 } });
+      await routePages(context, ['task']);
       page = await context.newPage();
       taskId = await host.as('ada').create('review');
       await page.goto(`${network.url}/pages/task?task=${taskId}`);
