@@ -1,5 +1,5 @@
 import pg from 'pg';
-import { appendStatement } from '../../lib/stores/append.sql.js';
+import { plainAppendStatement } from '../../lib/stores/append.sql.js';
 import { runRaw } from '../../lib/stores/raw-query.js';
 import type { TableNames } from '../../lib/stores/table-names.js';
 
@@ -34,7 +34,7 @@ export class GroupCommit {
     const client = new pg.Client({ connectionString: url });
     await client.connect();
     await client.query(SET_UP);
-    return new GroupCommit(client, kind === 'checked' ? appendStatement(tables, 'wait') : uncheckedStatement(tables));
+    return new GroupCommit(client, kind === 'checked' ? plainAppendStatement(tables) : uncheckedStatement(tables));
   }
 
   /** Resolves with the event's number when it is durable. */

@@ -9,9 +9,13 @@ import type { RawRow } from './raw-query.js';
 export interface PreparedAppend {
   readonly taskId: string;
   readonly type: TaskEventType;
+  readonly typeCode: number;
+  readonly attempt: number | null;
   readonly appendNo: number | null;
   readonly appendId: string | null;
   readonly payloadJson: string;
+  /** May go with `plainAppendStatement`. */
+  readonly isPlain: boolean;
   /** The element of the statement's JSON parameter. */
   readonly record: string;
 }
@@ -29,6 +33,9 @@ export interface AppendVerdict {
 const MAX_INT4 = 2_147_483_647;
 const TYPE_CODES = new Map<string, number>(TASK_EVENT_TYPES.map((type, code) => [type, code]));
 
+/** Events that change nothing but the log. */
+const PLAIN_TYPES: ReadonlySet<TaskEventType> = new Set(['TASK_PROGRESS', 'TASK_MESSAGE']);
+
 /** `JSON.stringify` writes exactly NUL and lone surrogates as these escapes; an even number of backslashes is text. */
 const UNSTORABLE = /(?<!\\)(?:\\\\)*\\u(?:0000|d[89a-f])/;
 
@@ -40,7 +47,7 @@ const UNSTORABLE = /(?<!\\)(?:\\\\)*\\u(?:0000|d[89a-f])/;
 export function prepareAppend(command: AppendCommand, maxPayloadBytes: number): PreparedAppend {
   const { taskId, type, attempt } = command;
   if (!isUuid(taskId)) throw taskNotFound(taskId);
-  const code = TYPE_CODES.get(type) ?? refuse('type', 'is not a type of event');
+  const typeCode = TYPE_CODES.get(type) ?? refuse('type', 'is not a type of event');
   if (type === 'TASK_STARTED' && attempt === null) {
     throw new TaskBridgeError('INVALID_TASK_STATE', `Task ${taskId} can only be started by an attempt`);
   }
@@ -50,8 +57,9 @@ export function prepareAppend(command: AppendCommand, maxPayloadBytes: number): 
   const payloadJson = payloadText(command, maxPayloadBytes);
   const no = appendNo === null ? '' : `"append_no":${appendNo},`;
   const id = appendId === null ? '' : `"append_id":"${appendId}",`;
-  const record = `{"task_id":"${taskId}","type":${code},"attempt":${attempt},${no}${id}"payload":${payloadJson}}`;
-  return { taskId, type, appendNo, appendId, payloadJson, record };
+  const record = `{"task_id":"${taskId}","type":${typeCode},"attempt":${attempt},${no}${id}"payload":${payloadJson}}`;
+  const isPlain = PLAIN_TYPES.has(type) && appendNo !== null && appendId === null;
+  return { taskId, type, typeCode, attempt, appendNo, appendId, payloadJson, isPlain, record };
 }
 
 /** The JSON of a value that Postgres can store, or a `REQUEST_VALIDATION_ERROR` that names `field`. */

@@ -4,7 +4,14 @@ import type { DataSource } from 'typeorm';
 import { messageOf } from '../taskbridge.errors.js';
 import type { TaskBridgeSettings } from '../taskbridge.options.js';
 import { type AppendVerdict, type PreparedAppend, verdictsOf } from './append-command.js';
-import { type AppendMode, appendStatement, freeTasksStatement, lockTasksStatement } from './append.sql.js';
+import {
+  type AppendMode,
+  appendStatement,
+  freeTasksStatement,
+  lockTasksStatement,
+  plainAppendStatement,
+  singleAppendStatement,
+} from './append.sql.js';
 import { createDirectClient, endClient, isPooled } from './direct-client.js';
 import { keepsSession } from './outage.js';
 import { type RawRow, runRaw } from './raw-query.js';
@@ -22,13 +29,16 @@ const SET_UP = `select set_config('lock_timeout', $1, $2), set_config('statement
   set_config('default_transaction_isolation', 'read committed', $2), set_config('enable_seqscan', 'off', $2),
   set_config('plan_cache_mode', 'force_generic_plan', $2), set_config('jit', 'off', $2)`;
 
+/** `plain`: every append of the flush is. */
+export type SentMode = AppendMode | 'plain';
+
 /**
  * The lane's one connection, made when it is first needed and made anew after it was lost. Behind a pooler each append
  * is a transaction that sets itself up and prepares nothing, at four round trips instead of one.
  */
 export class AppendConnection {
   private readonly logger = new Logger('AppendLane');
-  private readonly statements: Record<AppendMode, string>;
+  private readonly statements: Record<SentMode | 'single', string>;
   private readonly lockTasks: string;
   private readonly freeTasks: string;
   private client: pg.Client | undefined;
@@ -42,7 +52,12 @@ export class AppendConnection {
     private readonly settings: TaskBridgeSettings,
   ) {
     const tables = tableNames(dataSource);
-    this.statements = { wait: appendStatement(tables, 'wait'), skip: appendStatement(tables, 'skip') };
+    this.statements = {
+      single: singleAppendStatement(tables),
+      plain: plainAppendStatement(tables),
+      wait: appendStatement(tables, 'wait'),
+      skip: appendStatement(tables, 'skip'),
+    };
     this.lockTasks = lockTasksStatement(tables);
     this.freeTasks = freeTasksStatement(tables);
     this.abandonment.catch(() => undefined);
@@ -52,8 +67,8 @@ export class AppendConnection {
     return this.abandoned;
   }
 
-  /** One statement, one commit. */
-  async append(appends: readonly PreparedAppend[], mode: AppendMode): Promise<AppendVerdict[]> {
+  /** One statement, one commit. In `plain` mode there is no verdict for what needs a closer look: send that again. */
+  async append(appends: readonly PreparedAppend[], mode: SentMode): Promise<AppendVerdict[]> {
     const client = await this.connected();
     const send = () => this.send(client, appends, mode);
     return this.pooled ? this.inTransaction(client, send) : send();
@@ -87,13 +102,17 @@ export class AppendConnection {
     if (client !== undefined) await endClient(client);
   }
 
-  private async send(
-    client: pg.Client,
-    appends: readonly PreparedAppend[],
-    mode: AppendMode,
-  ): Promise<AppendVerdict[]> {
-    const name = this.pooled ? undefined : `taskbridge_append_${mode}`;
-    return verdictsOf(await this.run(client, this.statements[mode], [parameterOf(appends)], name));
+  private send(client: pg.Client, appends: readonly PreparedAppend[], mode: SentMode): Promise<AppendVerdict[]> {
+    const [only] = appends;
+    if (mode !== 'plain' || appends.length > 1 || only === undefined) {
+      return this.judge(client, mode, [parameterOf(appends)]);
+    }
+    return this.judge(client, 'single', [only.taskId, only.attempt, only.appendNo, only.typeCode, only.payloadJson]);
+  }
+
+  private async judge(client: pg.Client, form: SentMode | 'single', values: unknown[]): Promise<AppendVerdict[]> {
+    const name = this.pooled ? undefined : `taskbridge_append_${form}`;
+    return verdictsOf(await this.run(client, this.statements[form], values, name));
   }
 
   private async inTransaction<T>(client: pg.Client, work: () => Promise<T>): Promise<T> {

@@ -4,13 +4,13 @@ import type { MetricsSink } from '../observability/metrics-sink.js';
 import type { WakeUps } from '../streams/wake-ups.js';
 import { messageOf, TaskBridgeError } from '../taskbridge.errors.js';
 import { type AppendVerdict, appendRefusal, appendResult } from './append-command.js';
-import type { AppendConnection } from './append-connection.js';
+import type { AppendConnection, SentMode } from './append-connection.js';
 import { failureKind } from './append-failure.js';
 import type { AppendQueue, QueuedAppend } from './append-queue.js';
 import type { LogEvent } from './records.js';
 
 /** `locked`: the rows are locked before the append, in a transaction of its own. */
-type FlushMode = 'wait' | 'skip' | 'locked';
+type FlushMode = SentMode | 'locked';
 
 /** How long the lane tries to reach the database before it gives up what it holds, in ms. */
 const OUTAGE_LIMIT_MS = 30_000;
@@ -33,7 +33,7 @@ export class AppendDelivery {
     private readonly metrics: MetricsSink,
   ) {}
 
-  async deliver(appends: readonly QueuedAppend[], mode: FlushMode = 'wait'): Promise<void> {
+  async deliver(appends: readonly QueuedAppend[], mode: FlushMode = modeOf(appends)): Promise<void> {
     // Splitting a flush may have parked a task whose later appends are in this part.
     const sent = appends.filter((append) => !this.queue.parkIfHeld(append));
     if (sent.length === 0) return;
@@ -44,8 +44,8 @@ export class AppendDelivery {
       return this.recover(sent, mode, error);
     }
     this.outageSince = undefined;
-    const stale = this.settle(sent, verdicts);
-    if (stale.length > 0) await this.deliver(stale, 'locked');
+    const again = this.settle(sent, verdicts);
+    if (again.length > 0) await this.deliver(again, mode === 'plain' ? 'wait' : 'locked');
   }
 
   /** Rejects with `SERVICE_UNAVAILABLE` where a repeat may succeed, else `INTERNAL_ERROR`. */
@@ -69,7 +69,7 @@ export class AppendDelivery {
   private async recover(appends: readonly QueuedAppend[], mode: FlushMode, error: unknown): Promise<void> {
     const kind = failureKind(error);
     if (kind === 'transient') return this.retryAfterPause(appends, mode, error);
-    if (kind === 'locked' && mode === 'wait') return this.deliver(appends, 'skip');
+    if (kind === 'locked' && (mode === 'wait' || mode === 'plain')) return this.deliver(appends, 'skip');
     if (kind === 'locked') return appends.forEach((append) => this.queue.park(append));
     if (kind === 'input' && appends.length > 1) {
       const middle = Math.ceil(appends.length / 2);
@@ -102,16 +102,16 @@ export class AppendDelivery {
   /** Publishes, then settles; returns those that have to be sent again. */
   private settle(appends: readonly QueuedAppend[], verdicts: readonly AppendVerdict[]): QueuedAppend[] {
     this.publish(appends, verdicts);
-    const stale: QueuedAppend[] = [];
+    const again = appends.length === verdicts.length ? [] : withoutVerdict(appends, verdicts);
     for (const verdict of verdicts) {
       const append = appends[verdict.index];
       if (append === undefined) continue;
       if (verdict.outcome === 'APPENDED' || verdict.outcome === 'DUPLICATE') append.resolve(appendResult(verdict));
-      else if (verdict.outcome === 'STALE') stale.push(append);
+      else if (verdict.outcome === 'STALE') again.push(append);
       else if (verdict.outcome === 'TASK_BUSY') this.queue.park(append);
       else this.refuse(append, verdict);
     }
-    return stale;
+    return again;
   }
 
   private publish(appends: readonly QueuedAppend[], verdicts: readonly AppendVerdict[]): void {
@@ -136,6 +136,15 @@ export class AppendDelivery {
     this.metrics.count('taskbridge_append_refusals_total', 1, { outcome });
     append.reject(appendRefusal(append, outcome));
   }
+}
+
+function modeOf(appends: readonly QueuedAppend[]): FlushMode {
+  return appends.every(({ isPlain }) => isPlain) ? 'plain' : 'wait';
+}
+
+function withoutVerdict(appends: readonly QueuedAppend[], verdicts: readonly AppendVerdict[]): QueuedAppend[] {
+  const judged = new Set(verdicts.map(({ index }) => index));
+  return appends.filter((_, index) => !judged.has(index));
 }
 
 function sleep(ms: number): Promise<void> {
