@@ -28,6 +28,11 @@ export class FrameSocket {
     return this.client.readyState === OPEN;
   }
 
+  /** Nothing waits in this process for the client to read. */
+  get isRead(): boolean {
+    return this.socket.writableLength === 0;
+  }
+
   /** Time since the last write, in ms. */
   idleMs(nowMs: number): number {
     return nowMs - this.wroteAtMs;

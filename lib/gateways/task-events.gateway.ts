@@ -1,4 +1,4 @@
-import { Inject, type OnModuleInit, type Type } from '@nestjs/common';
+import { Inject, Logger, type OnModuleInit, type Type } from '@nestjs/common';
 import { ApplicationConfig, HttpAdapterHost } from '@nestjs/core';
 import { type OnGatewayConnection, type OnGatewayInit, WebSocketGateway } from '@nestjs/websockets';
 import type { IncomingMessage } from 'node:http';
@@ -41,7 +41,7 @@ export function createTaskEventsGateway({
       ticker: StreamTicker,
       @Inject(TASKBRIDGE_SETTINGS) settings: TaskBridgeSettings,
     ) {
-      this.context = { authorizer, subscriptions, drain, ticker, settings };
+      this.context = { logger: new Logger('TaskStreams'), authorizer, subscriptions, drain, ticker, settings };
       installWsAdapter(applicationConfig, adapterHost);
     }
 

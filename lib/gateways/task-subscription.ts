@@ -1,7 +1,8 @@
-import { Logger } from '@nestjs/common';
+import type { Logger } from '@nestjs/common';
 import type { SubscriptionConfirmedFrame } from '@taskbridge/protocol';
 import type { IncomingMessage } from 'node:http';
 import { forgetRequestTask } from '../security/request-context.js';
+import type { StreamCloseReason } from '../observability/transport-diagnostics.js';
 import type { TaskRequestAuthorizer } from '../security/task-request-authorizer.js';
 import type { TaskGap } from '../services/event-gap.service.js';
 import type { WebSocketSubscriptionService } from '../services/websocket-subscription.service.js';
@@ -11,14 +12,19 @@ import { toErrorResponse } from '../controllers/error-envelope.js';
 import type { SubscribeFrame } from './client-frame.js';
 import type { FrameSocket } from './frame-socket.js';
 import type { SubscriptionEnd } from './subscription-end.js';
-import { gapFrame, WebSocketSink } from './websocket.sink.js';
+import { gapFrame, type StreamEndListener, WebSocketSink } from './websocket.sink.js';
 
-/** What a subscription needs from its connection. */
+/** What subscriptions need from their gateway. */
 export interface SubscriptionContext {
-  readonly request: IncomingMessage;
-  readonly frames: FrameSocket;
+  readonly logger: Logger;
   readonly authorizer: TaskRequestAuthorizer;
   readonly subscriptions: WebSocketSubscriptionService;
+}
+
+/** The connection that a subscription is part of. */
+export interface SubscriptionOwner {
+  readonly context: SubscriptionContext;
+  readonly frames: FrameSocket;
   /** Called once, unless the client leaves first. */
   ended(subscription: TaskSubscription, end: SubscriptionEnd): void;
 }
@@ -31,33 +37,35 @@ interface Start {
   gap: TaskGap | undefined;
 }
 
-/** One subscribe of a connection, from its frame over the checks and the stream to its end. */
-export class TaskSubscription {
-  private readonly logger = new Logger('TaskStreams');
+/**
+ * One subscribe of a connection, from its frame over the checks and the stream to its end. It may last for hours and
+ * there are many, so it keeps neither its frame nor the request nor the task.
+ */
+export class TaskSubscription implements StreamEndListener {
   private sink: WebSocketSink | undefined;
   private isUnwanted = false;
 
   constructor(
-    private readonly frame: SubscribeFrame,
-    private readonly context: SubscriptionContext,
+    /** As the client sent it until the task is known. */
+    private givenId: string,
+    private readonly owner: SubscriptionOwner,
   ) {}
 
-  /** As the client sent it until the task is known. */
   get taskId(): string {
-    return this.sink?.taskId ?? this.frame.taskId;
+    return this.givenId;
   }
 
-  /** Checks the caller and the cursor and starts the stream; never rejects. */
-  async begin(): Promise<void> {
-    if (this.isUnwanted) return this.end({ reason: 'unsubscribed' });
-    if (!this.context.frames.isOpen) return;
+  /** Checks the caller, known by the request of the upgrade, and the cursor, and starts the stream; never rejects. */
+  async begin(frame: SubscribeFrame, request: IncomingMessage): Promise<void> {
+    if (this.isUnwanted) return this.streamEnded('unsubscribed');
+    if (!this.owner.frames.isOpen) return;
     try {
-      const start = await this.check();
-      if (this.isUnwanted) this.end({ reason: 'unsubscribed' });
-      else if (this.context.frames.isOpen) this.follow(start);
+      const start = await this.check(frame, request);
+      if (this.isUnwanted) this.streamEnded('unsubscribed');
+      else if (this.owner.frames.isOpen) this.follow(frame, start);
     } catch (error) {
-      this.logFault(error);
-      this.end({ error });
+      this.logFault(frame, error);
+      this.owner.ended(this, { error });
     }
   }
 
@@ -77,47 +85,41 @@ export class TaskSubscription {
     this.sink?.gone();
   }
 
-  private async check(): Promise<Start> {
-    const { authorizer, subscriptions, request } = this.context;
-    const { taskId, lastEventId, ticket } = this.frame;
+  streamEnded(reason: StreamCloseReason): void {
+    this.owner.ended(this, { reason });
+  }
+
+  private async check({ taskId, lastEventId, gap, ticket }: SubscribeFrame, request: IncomingMessage): Promise<Start> {
+    const { authorizer, subscriptions } = this.owner.context;
     const task = await authorizer.authorizeTask(request, taskId, ticket);
     forgetRequestTask(request);
     const { afterSeq, isGap } = subscriptions.startOf(task, lastEventId, 'websocket');
-    const gap = isGap && this.frame.gap ? await subscriptions.gapOf(task.taskId) : undefined;
-    return { task, gap, afterSeq: gap ? gap.retainedFromSeq - 1 : afterSeq };
+    const found = isGap && gap ? await subscriptions.gapOf(task.taskId) : undefined;
+    return { task, gap: found, afterSeq: found ? found.retainedFromSeq - 1 : afterSeq };
   }
 
   /** The confirmation, what is missing, and the first events leave in one packet. */
-  private follow({ task, afterSeq, gap }: Start): void {
-    const { frames, subscriptions } = this.context;
-    const { lastEventId, isMultiplexed } = this.frame;
-    const sink = new WebSocketSink(frames, {
-      taskId: task.taskId,
-      gap: this.frame.gap,
-      isShared: isMultiplexed,
-      ended: (reason) => this.end({ reason }),
-    });
+  private follow({ lastEventId, gap: gapMode, isMultiplexed }: SubscribeFrame, { task, afterSeq, gap }: Start): void {
+    const { frames, context } = this.owner;
+    const { taskId } = task;
+    const sink = new WebSocketSink(frames, { taskId, gap: gapMode, isShared: isMultiplexed }, this);
+    this.givenId = taskId;
     this.sink = sink;
     const confirmation: SubscriptionConfirmedFrame = {
       type: 'SUBSCRIPTION_CONFIRMED',
-      taskId: task.taskId,
+      taskId,
       replayStartedAfterEventId: lastEventId === '' ? null : lastEventId,
       live: true,
     };
     frames.together(() => {
       frames.answer(confirmation);
-      if (gap) frames.answer(gapFrame(task.taskId, gap));
-      subscriptions.open(task, afterSeq, sink);
+      if (gap) frames.answer(gapFrame(taskId, gap));
+      context.subscriptions.open(task, afterSeq, sink);
     });
   }
 
-  private end(end: SubscriptionEnd): void {
-    this.context.ended(this, end);
-  }
-
-  private logFault(error: unknown): void {
+  private logFault({ taskId, lastEventId }: SubscribeFrame, error: unknown): void {
     if (toErrorResponse(error).status !== 500) return;
-    const { taskId, lastEventId } = this.frame;
-    this.logger.error({ message: `Subscribe failed: ${messageOf(error)}`, taskId, lastEventId });
+    this.owner.context.logger.error({ message: `Subscribe failed: ${messageOf(error)}`, taskId, lastEventId });
   }
 }

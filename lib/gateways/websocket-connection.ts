@@ -1,9 +1,6 @@
-import { Logger } from '@nestjs/common';
 import { CLOSE_CODES, type MultiplexHeartbeatFrame, type SubscriptionRefusalCode } from '@taskbridge/protocol';
 import type { IncomingMessage } from 'node:http';
 import type { RawData, WebSocket } from 'ws';
-import type { TaskRequestAuthorizer } from '../security/task-request-authorizer.js';
-import type { WebSocketSubscriptionService } from '../services/websocket-subscription.service.js';
 import { ReadSlots } from '../streams/read-slots.js';
 import type { Drainable, StreamDrain } from '../streams/stream-drain.js';
 import type { StreamTicker, Ticking } from '../streams/stream-ticker.js';
@@ -13,7 +10,7 @@ import { type ClientFrame, parseClientFrame, type SubscribeFrame } from './clien
 import { closeOfError, closeOfStream, type CloseSignal } from './close-signal.js';
 import { FrameSocket } from './frame-socket.js';
 import { closeOfEnd, frameOfEnd, refusalFrame, type SubscriptionEnd } from './subscription-end.js';
-import { type SubscriptionContext, TaskSubscription } from './task-subscription.js';
+import { type SubscriptionContext, type SubscriptionOwner, TaskSubscription } from './task-subscription.js';
 
 /** Answers to pings that may wait for a client to read them. */
 const MAX_UNREAD_PONGS = 50;
@@ -24,9 +21,7 @@ const CONCURRENT_CHECKS = 8;
 const HEARTBEAT: MultiplexHeartbeatFrame = { type: 'HEARTBEAT', live: true };
 
 /** What a connection needs from its gateway. */
-export interface ConnectionContext {
-  readonly authorizer: TaskRequestAuthorizer;
-  readonly subscriptions: WebSocketSubscriptionService;
+export interface ConnectionContext extends SubscriptionContext {
   readonly drain: StreamDrain;
   readonly ticker: StreamTicker;
   readonly settings: TaskBridgeSettings;
@@ -36,32 +31,26 @@ export interface ConnectionContext {
  * One authenticated client. Its first frame decides: either it follows one task, whose end is the connection's, or the
  * connection is multiplexed, carries any number of subscriptions over time and answers for each by frames.
  */
-export class WebSocketConnection implements Ticking, Drainable {
-  private readonly logger = new Logger('TaskStreams');
-  private readonly frames: FrameSocket;
+export class WebSocketConnection implements Ticking, Drainable, SubscriptionOwner {
+  readonly frames: FrameSocket;
   private readonly subscriptions = new Map<string, TaskSubscription>();
-  private readonly subscriptionContext: SubscriptionContext;
-  private readonly checks = new ReadSlots(CONCURRENT_CHECKS);
+  private checks: ReadSlots | undefined;
   private readonly settings: WebSocketStreamSettings;
   private readonly subscribeByMs: number;
+  /** Let go of when nothing more has to be authorised by it: it is as large as all the rest. */
+  private upgrade: IncomingMessage | undefined;
   private carries: 'nothing' | 'one' | 'many' = 'nothing';
   private unreadPongs = 0;
 
   constructor(
     private readonly client: WebSocket,
-    private readonly request: IncomingMessage,
-    private readonly context: ConnectionContext,
+    upgrade: IncomingMessage,
+    readonly context: ConnectionContext,
   ) {
+    this.upgrade = upgrade;
     this.settings = context.settings.streams.webSocket;
     this.subscribeByMs = performance.now() + context.settings.webSocket.subscribeTimeoutMs;
-    this.frames = new FrameSocket(client, request.socket);
-    this.subscriptionContext = {
-      request,
-      frames: this.frames,
-      authorizer: context.authorizer,
-      subscriptions: context.subscriptions,
-      ended: (subscription, end) => this.ended(subscription, end),
-    };
+    this.frames = new FrameSocket(client, upgrade.socket);
   }
 
   /** Takes the client over; everything is let go of again when it closes. */
@@ -70,8 +59,8 @@ export class WebSocketConnection implements Ticking, Drainable {
     this.context.ticker.add(this);
     this.client.on('message', (data, isBinary) => this.receive(data, isBinary));
     this.client.on('ping', () => this.countPong());
-    this.client.on('error', (error) => this.logger.debug(`WebSocket failed: ${error.message}`));
-    this.client.once('close', () => this.leave());
+    this.client.on('error', (error) => this.context.logger.debug(`WebSocket failed: ${error.message}`));
+    this.client.on('close', () => this.leave());
     if (this.context.drain.isDraining) this.shutdown();
   }
 
@@ -87,6 +76,13 @@ export class WebSocketConnection implements Ticking, Drainable {
 
   terminate(): void {
     this.client.terminate();
+  }
+
+  ended(subscription: TaskSubscription, end: SubscriptionEnd): void {
+    this.subscriptions.delete(subscription.taskId.toLowerCase());
+    const frame = this.carries === 'many' ? frameOfEnd(subscription.taskId, end) : undefined;
+    if (frame) this.frames.answer(frame);
+    else this.close(closeOfEnd(end, this.settings));
   }
 
   private receive(data: RawData, isBinary: boolean): void {
@@ -120,9 +116,17 @@ export class WebSocketConnection implements Ticking, Drainable {
     const key = frame.taskId.toLowerCase();
     const refusal = this.refusalOf(key);
     if (refusal) return this.frames.answer(refusalFrame(frame.taskId, refusal));
-    const subscription = new TaskSubscription(frame, this.subscriptionContext);
+    const { upgrade } = this;
+    if (upgrade === undefined) return;
+    const subscription = new TaskSubscription(frame.taskId, this);
     this.subscriptions.set(key, subscription);
-    void this.checks.run(() => subscription.begin());
+    if (this.carries === 'one') {
+      this.upgrade = undefined;
+      void subscription.begin(frame, upgrade);
+    } else {
+      this.checks ??= new ReadSlots(CONCURRENT_CHECKS);
+      void this.checks.run(() => subscription.begin(frame, upgrade));
+    }
   }
 
   /** One that is being checked counts as well, also when it is not wanted any more. */
@@ -130,13 +134,6 @@ export class WebSocketConnection implements Ticking, Drainable {
     if (this.subscriptions.has(key)) return 'ALREADY_SUBSCRIBED';
     const limit = this.context.settings.webSocket.maxSubscriptionsPerConnection;
     return this.subscriptions.size >= limit ? 'SUBSCRIPTION_LIMIT' : undefined;
-  }
-
-  private ended(subscription: TaskSubscription, end: SubscriptionEnd): void {
-    this.subscriptions.delete(subscription.taskId.toLowerCase());
-    const frame = this.carries === 'many' ? frameOfEnd(subscription.taskId, end) : undefined;
-    if (frame) this.frames.answer(frame);
-    else this.close(closeOfEnd(end, this.settings));
   }
 
   private lookAfter(nowMs: number): void {
@@ -155,7 +152,7 @@ export class WebSocketConnection implements Ticking, Drainable {
    * behind it.
    */
   private countPong(): void {
-    this.unreadPongs = this.request.socket.writableLength === 0 ? 0 : this.unreadPongs + 1;
+    this.unreadPongs = this.frames.isRead ? 0 : this.unreadPongs + 1;
     if (this.unreadPongs > MAX_UNREAD_PONGS) this.terminate();
   }
 

@@ -10,7 +10,11 @@ export interface WebSocketSinkOptions {
   gap: GapMode | undefined;
   /** The connection carries other subscriptions as well. */
   isShared: boolean;
-  ended(reason: StreamCloseReason): void;
+}
+
+/** Told once that nothing more will be written. */
+export interface StreamEndListener {
+  streamEnded(reason: StreamCloseReason): void;
 }
 
 /** One subscription's writes. */
@@ -18,19 +22,18 @@ export class WebSocketSink extends FollowerSink {
   readonly transport = 'websocket';
   readonly gap: GapMode | undefined;
   override readonly isShared: boolean;
+  private readonly taskId: string;
   private readonly sent = (): void => this.written();
 
   constructor(
     private readonly frames: FrameSocket,
-    private readonly options: WebSocketSinkOptions,
+    { taskId, gap, isShared }: WebSocketSinkOptions,
+    private readonly listener: StreamEndListener,
   ) {
     super();
-    this.gap = options.gap;
-    this.isShared = options.isShared;
-  }
-
-  get taskId(): string {
-    return this.options.taskId;
+    this.taskId = taskId;
+    this.gap = gap;
+    this.isShared = isShared;
   }
 
   write(batch: FrameBatch): void {
@@ -38,12 +41,12 @@ export class WebSocketSink extends FollowerSink {
   }
 
   heartbeat(): void {
-    const frame: WebSocketHeartbeatFrame = { type: 'HEARTBEAT', taskId: this.options.taskId, live: true };
+    const frame: WebSocketHeartbeatFrame = { type: 'HEARTBEAT', taskId: this.taskId, live: true };
     this.frames.write(textFrame(JSON.stringify(frame)), this.sent);
   }
 
   announce(gap: EventGap): void {
-    this.frames.write(textFrame(JSON.stringify(gapFrame(this.options.taskId, gap))), this.sent);
+    this.frames.write(textFrame(JSON.stringify(gapFrame(this.taskId, gap))), this.sent);
   }
 
   /** Ends the stream for a reason of the connection's. */
@@ -52,7 +55,7 @@ export class WebSocketSink extends FollowerSink {
   }
 
   end(reason: StreamCloseReason): void {
-    this.options.ended(reason);
+    this.listener.streamEnded(reason);
   }
 }
 
