@@ -1,10 +1,9 @@
-import type { Subscription } from 'rxjs';
 import type { StreamCloseReason } from '../observability/transport-diagnostics.js';
 import type { TaskGap } from '../services/event-gap.service.js';
 import type { FollowerSink, SinkOwner } from './follower-sink.js';
 import type { FrameBatch } from './frame-batch.js';
 import type { Ticking } from './stream-ticker.js';
-import type { TaskTail } from './task-tail.js';
+import type { TailFollower, TaskTail } from './task-tail.js';
 
 export interface FollowerLimits {
   liveBatchSize: number;
@@ -33,8 +32,7 @@ const READ_RETRY_MS = 1_000;
  * One client following one task: a cursor and at most one unsent batch. It pulls: the next batch is taken when the
  * previous one has left, from the shared tail if that reaches back to the cursor, from the log otherwise.
  */
-export class StreamFollower implements Ticking, SinkOwner {
-  private readonly subscription: Subscription;
+export class StreamFollower implements Ticking, SinkOwner, TailFollower {
   private state: 'idle' | 'writing' | 'reading' | 'closed' = 'idle';
   private pumping = false;
   private ending = false;
@@ -50,7 +48,7 @@ export class StreamFollower implements Ticking, SinkOwner {
     private readonly observer: FollowerObserver,
   ) {
     sink.attach(this);
-    this.subscription = tail.batches$.subscribe({ next: () => this.pump() });
+    tail.attach(this);
   }
 
   /** Number of the last event handed to the transport. */
@@ -93,7 +91,7 @@ export class StreamFollower implements Ticking, SinkOwner {
     if (this.state === 'closed') return;
     this.state = 'closed';
     this.replayed = [];
-    this.subscription.unsubscribe();
+    this.tail.detach(this);
     this.observer.closed(this, reason);
     if (reason !== 'client_gone') this.sink.end(reason);
   }

@@ -15,6 +15,17 @@ export interface TailContext {
   readFailed(taskId: string, error: unknown): void;
 }
 
+/** Told whenever the tail has something new, or is gone. */
+export interface TailFollower {
+  pump(): void;
+}
+
+/** A batch for whoever asks with the same limit. */
+interface SharedBatch {
+  readonly batch: FrameBatch;
+  readonly maxEvents: number;
+}
+
 /** More followers at different cursors than this serialise for themselves. */
 const MAX_SHARED_BATCHES = 8;
 
@@ -27,9 +38,12 @@ export class TaskTail {
   watchers = 0;
   private ring: FrameRing;
   private readonly subject = new Subject<readonly EventFrame[]>();
-  private readonly pages = new Map<string, Promise<FrameBatch[]>>();
-  /** Batches by cursor and size, valid until the next frame arrives. */
-  private readonly shared = new Map<string, FrameBatch>();
+  /** All of them share one subscription to the live stream: each would cost more than the rest of a follower. */
+  private readonly followers = new Set<TailFollower>();
+  /** Reads that are under way. */
+  private pages: Map<string, Promise<FrameBatch[]>> | undefined;
+  /** Valid until the next frame arrives. */
+  private shared: SharedBatch[] = [];
   private fresh: EventFrame[] = [];
   private pulling = false;
   private pullAgain = false;
@@ -42,6 +56,17 @@ export class TaskTail {
     private readonly context: TailContext,
   ) {
     this.ring = new FrameRing(context.ring);
+    this.subject.subscribe(() => {
+      for (const follower of this.followers) follower.pump();
+    });
+  }
+
+  attach(follower: TailFollower): void {
+    this.followers.add(follower);
+  }
+
+  detach(follower: TailFollower): void {
+    this.followers.delete(follower);
   }
 
   /** Every new frame once, in order, in the batches they came in; hot. */
@@ -87,21 +112,22 @@ export class TaskTail {
   /** The next batch after a cursor from memory, shared by all who ask for the same; `undefined` when there is none. */
   next(afterSeq: number, maxEvents: number): FrameBatch | undefined {
     if (afterSeq >= this.seq) return undefined;
-    const key = `${afterSeq}:${maxEvents}`;
-    const known = this.shared.get(key);
-    if (known) return known;
+    for (const { batch, maxEvents: limit } of this.shared) {
+      if (batch.fromSeq === afterSeq + 1 && limit === maxEvents) return batch;
+    }
     const batch = this.ring.after(afterSeq, maxEvents);
-    if (batch && this.shared.size < MAX_SHARED_BATCHES) this.shared.set(key, batch);
+    if (batch && this.shared.length < MAX_SHARED_BATCHES) this.shared.push({ batch, maxEvents });
     return batch;
   }
 
   /** One page of the log after a cursor, for who is further behind than memory reaches; equal reads are shared. */
   page(afterSeq: number, limit: number): Promise<FrameBatch[]> {
     const key = `${afterSeq}:${limit}`;
-    const known = this.pages.get(key);
+    const pages = (this.pages ??= new Map<string, Promise<FrameBatch[]>>());
+    const known = pages.get(key);
     if (known) return known;
-    const page = this.readPage(afterSeq, limit).finally(() => this.pages.delete(key));
-    this.pages.set(key, page);
+    const page = this.readPage(afterSeq, limit).finally(() => pages.delete(key));
+    pages.set(key, page);
     return page;
   }
 
@@ -114,7 +140,7 @@ export class TaskTail {
 
   private push(frame: EventFrame): void {
     this.ring.push(frame);
-    this.shared.clear();
+    if (this.shared.length > 0) this.shared = [];
     this.seq = frame.seq;
     this.ended = frame.isTerminal;
     if (this.fresh.push(frame) === 1) this.context.schedule(this);
@@ -147,7 +173,7 @@ export class TaskTail {
   /** Followers that are not as far find the gap when they read their next page. */
   private restartAfter(seq: number): void {
     this.ring = new FrameRing(this.context.ring);
-    this.shared.clear();
+    this.shared = [];
     this.seq = seq;
   }
 
