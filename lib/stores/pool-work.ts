@@ -1,10 +1,12 @@
 import type { Socket } from 'node:net';
 import type { DataSource, EntityManager } from 'typeorm';
-import { isLostConflict, isReadOnlyServer, keepsSession } from './outage.js';
+import { isLostConflict, isReadOnlyServer, keepsSession, sqlState } from './outage.js';
 import type { RawQuery, RawResult } from './raw-query.js';
 
 /** A checked-out connection of `pg`'s pool, as far as it is used here. */
 export interface PoolClient {
+  /** Of the server's session, as the client was told. */
+  readonly processID?: number | null;
   query(query: RawQuery): Promise<RawResult>;
   end(): Promise<void>;
   on(event: 'error', listener: () => void): unknown;
@@ -29,6 +31,11 @@ const REPEATS = 5;
 /** `on` on a standby, and where the host or an operator has made the database read-only. */
 const IS_READ_ONLY = `select current_setting('transaction_read_only')`;
 
+/** Differs from what the client was told behind a pooler such as PgBouncer. */
+const BACKEND = 'select pg_backend_pid()';
+/** What was prepared is not there, or there already, or its tables have changed: nothing was executed. */
+const UNPREPARED = ['26000', '42P05', '0A000'];
+
 const work = new WeakMap<DataSource, PoolWork>();
 
 /** The library's work on this DataSource's pool. */
@@ -44,6 +51,8 @@ export function poolWork(dataSource: DataSource): PoolWork {
  */
 export class PoolWork {
   private readonly inUse = new Set<{ end(): Promise<void> }>();
+  /** Whether no pooler stands between: what is prepared then stays. */
+  private readonly ownSessions = new WeakMap<PoolClient, boolean>();
   private waiting = 0;
 
   constructor(private readonly dataSource: DataSource) {}
@@ -54,7 +63,8 @@ export class PoolWork {
 
   /** One statement on a connection of the pool; sent again when it lost a conflict, so that it may run in a transaction. */
   query(query: RawQuery): Promise<RawResult> {
-    return this.withClient((client) => runDespiteConflicts(client, query));
+    if (query.name === undefined) return this.withClient((client) => runDespiteConflicts(client, query));
+    return this.withClient((client) => this.runPrepared(client, query));
   }
 
   /** Whether the server takes no writes. The session that has found that out is not used again. */
@@ -96,6 +106,27 @@ export class PoolWork {
     for (const client of this.master?._clients ?? []) {
       if (client._connected === false) client.connection?.stream?.destroy();
     }
+  }
+
+  /** By name where the session is the connection's own, as text otherwise. */
+  private async runPrepared(client: PoolClient, query: RawQuery): Promise<RawResult> {
+    const { name: _, ...asText } = query;
+    const ownsSession = this.ownSessions.get(client) ?? (await this.checkSession(client));
+    if (!ownsSession) return runDespiteConflicts(client, asText);
+    try {
+      return await runDespiteConflicts(client, query);
+    } catch (error) {
+      if (!UNPREPARED.includes(sqlState(error) ?? '')) throw error;
+      this.ownSessions.set(client, false);
+      return runDespiteConflicts(client, asText);
+    }
+  }
+
+  private async checkSession(client: PoolClient): Promise<boolean> {
+    const { rows } = await client.query(plain(BACKEND));
+    const ownsSession = rows[0]?.[0] === String(client.processID);
+    this.ownSessions.set(client, ownsSession);
+    return ownsSession;
   }
 
   private async withClient<T>(run: (client: PoolClient) => Promise<T>): Promise<T> {

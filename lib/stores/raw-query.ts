@@ -1,5 +1,6 @@
+import { createHash } from 'node:crypto';
 import type { DataSource, EntityManager } from 'typeorm';
-import { poolWork } from './pool-work.js';
+import { PoolWork, poolWork } from './pool-work.js';
 
 /** One result row, in the order of the select list. */
 export type RawRow = readonly unknown[];
@@ -46,6 +47,21 @@ export async function rawRows(source: DataSource | EntityManager, text: string, 
   return (await runRaw(await connectionOf(source), text, values)).rows;
 }
 
+/**
+ * The same for what every request does: prepared once per connection, which spares the server more than half of a short
+ * statement's time. Only for statements that use one index whatever their values, because the plan is kept too. In a
+ * transaction of the caller's, and behind a pooler, it is sent as text.
+ */
+export async function preparedRows(
+  source: DataSource | EntityManager,
+  text: string,
+  values: unknown[],
+): Promise<RawRow[]> {
+  const connection = await connectionOf(source);
+  const name = connection instanceof PoolWork ? statementName(text) : undefined;
+  return (await runRaw(connection, text, values, name)).rows;
+}
+
 /** Number of rows that a statement without result rows has touched. */
 export async function rawCount(source: DataSource | EntityManager, text: string, values: unknown[]): Promise<number> {
   return (await runRaw(await connectionOf(source), text, values)).rowCount ?? 0;
@@ -66,6 +82,15 @@ export function epochMs(expression: string): string {
 /** Reads a column selected by `epochMs`. */
 export function dateOrNull(ms: unknown): Date | null {
   return typeof ms === 'number' ? new Date(ms) : null;
+}
+
+const names = new Map<string, string>();
+
+/** Told from its text, because a connection keeps a name for good. */
+function statementName(text: string): string {
+  const known = names.get(text) ?? `taskbridge_${createHash('sha256').update(text).digest('hex').slice(0, 16)}`;
+  names.set(text, known);
+  return known;
 }
 
 async function connectionOf(source: DataSource | EntityManager): Promise<RawQueryable> {

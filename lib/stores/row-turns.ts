@@ -130,10 +130,15 @@ export class RowTurns {
 }
 
 /**
- * SQL to be added to the condition of a statement that locks a task's row outside a transaction: it then fails instead
- * of waiting longer than one try. The setting ends with the statement.
+ * SQL to be added to the condition of a statement that locks a row outside a transaction: it then fails instead of
+ * waiting longer than this. The setting ends with the statement.
  */
-export const WITHIN_ONE_TRY = `(select set_config('lock_timeout', '${ROW_LOCK_TIMEOUT_MS}', true)) is not null`;
+export function lockTimeout(ms: number): string {
+  return `(select set_config('lock_timeout', '${ms}', true)) is not null`;
+}
+
+/** The same for one try at a task's row. */
+export const WITHIN_ONE_TRY = lockTimeout(ROW_LOCK_TIMEOUT_MS);
 
 function rowHeld(key: string, cause?: unknown): TaskBridgeError {
   const what = key.startsWith(CREATE) ? 'The task of this clientRequestId' : `Task ${key}`;

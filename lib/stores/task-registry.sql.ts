@@ -1,15 +1,20 @@
-import { WITHIN_ONE_TRY } from './row-turns.js';
+import { lockTimeout, WITHIN_ONE_TRY } from './row-turns.js';
 import type { TableNames } from './table-names.js';
 import type { TaskHandoff } from './task-registry.js';
-import { TASK_COLUMNS } from './task-row.js';
+import { CREATED_COLUMNS, TASK_COLUMNS } from './task-row.js';
 
 /** Columns of a hand-off on the task row start with its name. */
 const PREFIX: Record<TaskHandoff, string> = { submission: 'submission', cancellation: 'cancel' };
+
+/** How long creates that share a statement wait for the key of one of them, in ms; that one then waits alone. */
+const SHARED_WAIT_MS = 25;
 
 export interface RegistrySql {
   readonly insert: string;
   /** The same outside a transaction. */
   readonly insertSoon: string;
+  /** Many tasks at once, outside a transaction. */
+  readonly insertMany: string;
   readonly get: string;
   readonly getLocked: string;
   readonly findByRequest: string;
@@ -32,6 +37,7 @@ where t.task_id = $1 and t.${PREFIX[kind]}_state = 1`;
   return {
     insert: insert(t, 'true'),
     insertSoon: insert(t, WITHIN_ONE_TRY),
+    insertMany: insertMany(t),
     get: byId,
     getLocked: `${byId} for no key update of t`,
     findByRequest: `select ${TASK_COLUMNS}, t.request_hash from ${t.tasks} t
@@ -94,5 +100,25 @@ select $1::uuid, $2, $3, $4, $5, $6::json, $7::json, $8,
   clock_timestamp() + $11::float8 * interval '1 millisecond', ($11::float8 > 0)::integer
 where ${condition}
 on conflict (owner_id, client_request_id) do nothing
-returning ${TASK_COLUMNS}, t.request_hash`;
+returning ${CREATED_COLUMNS}`;
+}
+
+/**
+ * The same for every element of $1, JSON objects of these members; returns the id and times of those it has created. In
+ * the order of their keys, so that two of these never wait for each other, and hardly waiting for a key that somebody
+ * holds: all the others would wait with it.
+ */
+function insertMany(t: TableNames): string {
+  return `
+insert into ${t.tasks} as t (task_id, owner_id, app_id, client_request_id, task_type, input, metadata, request_hash,
+  deadline_at, traceparent, submission_next_try_at, submission_attempts)
+select i.task_id, i.owner_id, i.app_id, i.client_request_id, i.task_type, i.input, i.metadata, i.request_hash,
+  clock_timestamp() + i.deadline_ms * interval '1 millisecond', i.traceparent,
+  clock_timestamp() + i.claim_ms * interval '1 millisecond', (i.claim_ms > 0)::integer
+from json_to_recordset($1::json) as i(task_id uuid, owner_id text, app_id text, client_request_id text, task_type text,
+  input json, metadata json, request_hash text, deadline_ms float8, traceparent text, claim_ms float8)
+where ${lockTimeout(SHARED_WAIT_MS)}
+order by i.owner_id, i.client_request_id
+on conflict (owner_id, client_request_id) do nothing
+returning t.task_id, ${CREATED_COLUMNS}`;
 }

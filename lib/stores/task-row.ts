@@ -1,6 +1,7 @@
 import { TASK_STATUSES } from '@taskbridge/protocol';
 import { dateOrNull, epochMs, type RawRow } from './raw-query.js';
-import type { HandoffRecord, HandoffState, JsonObject, TaskRecord } from './records.js';
+import { type HandoffRecord, HandoffState, type JsonObject, type TaskRecord } from './records.js';
+import type { NewTask } from './task-registry.js';
 
 /** Columns of a `TaskRecord` in the order that `taskOf` reads; `t` is the table's alias. */
 const COLUMNS = [
@@ -71,6 +72,50 @@ export function taskOf(row: RawRow): TaskRecord {
     createdAt: dateOrNull(row[27]) as Date,
     startedAt: dateOrNull(row[28]),
     finishedAt: dateOrNull(row[29]),
+  };
+}
+
+/** What a created row has that is not given: times on the database's clock. */
+export const CREATED_COLUMNS = [
+  epochMs('t.created_at'),
+  epochMs('t.deadline_at'),
+  epochMs('t.submission_next_try_at'),
+].join(', ');
+
+/** The row that an insert of `task` has made, from its `CREATED_COLUMNS`; everything else is given or a default. */
+export function createdTask(task: NewTask, input: string, metadata: string, times: RawRow): TaskRecord {
+  const { taskId, ownerId, appId, clientRequestId, taskType, traceparent, submissionClaimMs } = task;
+  const [createdMs, deadlineMs, claimedUntilMs] = times;
+  return {
+    taskId,
+    ownerId,
+    appId,
+    clientRequestId,
+    taskType,
+    status: 'ACCEPTED',
+    input: JSON.parse(input) as JsonObject,
+    metadata: JSON.parse(metadata) as JsonObject,
+    lastSeq: 0,
+    retainedFromSeq: 1,
+    attempt: 0,
+    retries: 0,
+    leaseOwner: null,
+    nextRunAt: null,
+    suspendedAt: null,
+    deadlineAt: dateOrNull(deadlineMs),
+    submission: {
+      state: HandoffState.pending,
+      attempts: submissionClaimMs > 0 ? 1 : 0,
+      nextTryAt: dateOrNull(claimedUntilMs),
+      lastError: null,
+    },
+    cancelRequestedAt: null,
+    cancelReason: null,
+    cancellation: { state: HandoffState.none, attempts: 0, nextTryAt: null, lastError: null },
+    traceparent,
+    createdAt: dateOrNull(createdMs) as Date,
+    startedAt: null,
+    finishedAt: null,
   };
 }
 

@@ -5,9 +5,10 @@ import { validate as isUuid } from 'uuid';
 import { TaskBridgeError, validationError } from '../taskbridge.errors.js';
 import { TASKBRIDGE_DATA_SOURCE } from '../taskbridge.tokens.js';
 import { storableJson } from './append-command.js';
+import { type FailureKind, failureKind } from './append-failure.js';
 import type { StoreOptions } from './event.store.js';
 import { poolWork } from './pool-work.js';
-import { rawCount, type RawRow, rawRows } from './raw-query.js';
+import { preparedRows, rawCount, type RawRow, rawRows } from './raw-query.js';
 import type { TaskRecord } from './records.js';
 import { tableNames } from './table-names.js';
 import {
@@ -20,23 +21,28 @@ import {
   TaskRegistry,
   type TaskRowWait,
 } from './task-registry.js';
+import { TaskInserts } from './task-inserts.js';
 import { type RegistrySql, registrySql } from './task-registry.sql.js';
-import { AFTER_TASK_COLUMNS, taskOf } from './task-row.js';
+import { AFTER_TASK_COLUMNS, createdTask, taskOf } from './task-row.js';
 import { rowTurns, turnOfCreate } from './row-turns.js';
 import { inTransaction, isInTransaction, withTaskRow } from './transactions.js';
 
 /** A key that vanishes between the refused insert and the read was retained away; the next try creates the task. */
 const CREATE_TRIES = 3;
+/** Why a statement for many may have failed because of one of them. */
+const SHARED_FAILURES: readonly FailureKind[] = ['locked', 'input'];
 const MAX_ERROR_LENGTH = 2_000;
 
 /** The task rows in Postgres. */
 @Injectable()
 export class TypeOrmTaskRegistry extends TaskRegistry {
   private readonly sql: RegistrySql;
+  private readonly inserts: TaskInserts;
 
   constructor(@Inject(TASKBRIDGE_DATA_SOURCE) private readonly dataSource: DataSource) {
     super();
     this.sql = registrySql(tableNames(dataSource));
+    this.inserts = new TaskInserts(dataSource, this.sql.insertMany);
   }
 
   transaction<T>(work: (manager: EntityManager) => Promise<T>, row?: TaskRowWait): Promise<T> {
@@ -54,9 +60,20 @@ export class TypeOrmTaskRegistry extends TaskRegistry {
     });
   }
 
-  createTask(task: NewTask, options: StoreOptions = {}): Promise<TaskCreation> {
-    if (options.manager !== undefined) return this.insert(task, this.sql.insert, options);
-    return rowTurns(this.dataSource).take(turnOfCreate(task), () => this.insert(task, this.sql.insertSoon, options));
+  async createTask(task: NewTask, options: StoreOptions = {}): Promise<TaskCreation> {
+    const row = newRowOf(task);
+    if (options.manager !== undefined) return this.insert(row, this.sql.insert, options);
+    let insert = () => this.insertAmongOthers(row);
+    return rowTurns(this.dataSource).take(turnOfCreate(task), async () => {
+      try {
+        return await insert();
+      } catch (error) {
+        if (!SHARED_FAILURES.includes(failureKind(error))) throw error;
+      }
+      // One among them could not be inserted, or not now, and it need not be this one.
+      insert = () => this.insert(row, this.sql.insertSoon, options);
+      return insert();
+    });
   }
 
   async getTask(taskId: string, options: StoreOptions & { lock?: boolean } = {}): Promise<TaskRecord | undefined> {
@@ -65,7 +82,7 @@ export class TypeOrmTaskRegistry extends TaskRegistry {
     }
     if (!isUuid(taskId)) return undefined;
     const sql = options.lock === true ? this.sql.getLocked : this.sql.get;
-    const [row] = await rawRows(this.source(options), sql, [taskId]);
+    const [row] = await preparedRows(this.source(options), sql, [taskId]);
     return row === undefined ? undefined : taskOf(row);
   }
 
@@ -74,8 +91,9 @@ export class TypeOrmTaskRegistry extends TaskRegistry {
     clientRequestId: string,
     options: StoreOptions = {},
   ): Promise<TaskCreation | undefined> {
-    const [row] = await rawRows(this.source(options), this.sql.findByRequest, [ownerId, clientRequestId]);
-    return row === undefined ? undefined : creationOf(row, false);
+    const [row] = await preparedRows(this.source(options), this.sql.findByRequest, [ownerId, clientRequestId]);
+    if (row === undefined) return undefined;
+    return { task: taskOf(row), created: false, requestHash: String(row[AFTER_TASK_COLUMNS]) };
   }
 
   async requestCancellation(
@@ -118,18 +136,25 @@ export class TypeOrmTaskRegistry extends TaskRegistry {
     return rows.map(([taskId]) => String(taskId));
   }
 
-  private async insert(task: NewTask, sql: string, options: StoreOptions): Promise<TaskCreation> {
+  private async insertAmongOthers(row: NewRow): Promise<TaskCreation> {
+    const times = await this.inserts.insert(row.task.taskId, recordOf(row));
+    if (times !== undefined) return creationOf(row, times);
+    return this.insert(row, this.sql.insertSoon, {});
+  }
+
+  private async insert(row: NewRow, sql: string, options: StoreOptions): Promise<TaskCreation> {
+    const { taskId, ownerId, clientRequestId } = row.task;
     for (let attempt = 1; attempt <= CREATE_TRIES; attempt += 1) {
-      const [row] = await rawRows(this.source(options), sql, valuesOf(task));
-      if (row !== undefined) return creationOf(row, true);
-      const existing = await this.findByClientRequestId(task.ownerId, task.clientRequestId, options);
+      const [times] = await preparedRows(this.source(options), sql, valuesOf(row));
+      if (times !== undefined) return creationOf(row, times);
+      const existing = await this.findByClientRequestId(ownerId, clientRequestId, options);
       if (existing !== undefined) return existing;
     }
-    throw new TaskBridgeError('SERVICE_UNAVAILABLE', `Task ${task.taskId} was not created: its key keeps vanishing`);
+    throw new TaskBridgeError('SERVICE_UNAVAILABLE', `Task ${taskId} was not created: its key keeps vanishing`);
   }
 
   private onRow(taskId: string, sql: string, values: unknown[]): Promise<RawRow[]> {
-    return rowTurns(this.dataSource).take(taskId, () => rawRows(this.dataSource, sql, values));
+    return rowTurns(this.dataSource).take(taskId, () => preparedRows(this.dataSource, sql, values));
   }
 
   private source(options: StoreOptions): DataSource | EntityManager {
@@ -137,15 +162,26 @@ export class TypeOrmTaskRegistry extends TaskRegistry {
   }
 }
 
-function valuesOf(task: NewTask): unknown[] {
+/** A new task with its JSON, written once. */
+interface NewRow {
+  readonly task: NewTask;
+  readonly input: string;
+  readonly metadata: string;
+}
+
+function newRowOf(task: NewTask): NewRow {
+  return { task, input: storableJson('input', task.input), metadata: storableJson('metadata', task.metadata) };
+}
+
+function valuesOf({ task, input, metadata }: NewRow): unknown[] {
   return [
     task.taskId,
     task.ownerId,
     task.appId,
     task.clientRequestId,
     task.taskType,
-    storableJson('input', task.input),
-    storableJson('metadata', task.metadata),
+    input,
+    metadata,
     task.requestHash,
     task.deadlineMs,
     task.traceparent,
@@ -153,6 +189,23 @@ function valuesOf(task: NewTask): unknown[] {
   ];
 }
 
-function creationOf(row: RawRow, created: boolean): TaskCreation {
-  return { task: taskOf(row), created, requestHash: String(row[AFTER_TASK_COLUMNS]) };
+/** The same as an element of the statement for many. */
+function recordOf({ task, input, metadata }: NewRow): string {
+  const { taskId, ownerId, appId, clientRequestId, taskType, requestHash, deadlineMs, traceparent } = task;
+  const columns = JSON.stringify({
+    task_id: taskId,
+    owner_id: ownerId,
+    app_id: appId,
+    client_request_id: clientRequestId,
+    task_type: taskType,
+    request_hash: requestHash,
+    deadline_ms: deadlineMs,
+    traceparent,
+    claim_ms: task.submissionClaimMs,
+  });
+  return `${columns.slice(0, -1)},"input":${input},"metadata":${metadata}}`;
+}
+
+function creationOf({ task, input, metadata }: NewRow, times: RawRow): TaskCreation {
+  return { task: createdTask(task, input, metadata, times), created: true, requestHash: task.requestHash };
 }

@@ -136,6 +136,7 @@ describe('taskbridge verify', () => {
       '@taskbridge/protocol',
       'cli-progress',
       'commander',
+      'node:crypto',
       'node:fs',
       'node:fs/promises',
       'node:path',
