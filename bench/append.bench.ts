@@ -1,7 +1,7 @@
 import pg from 'pg';
 import type { StreamApp } from '../test/support/stream-app.js';
 import { PostgresWakeUps } from '../lib/streams/index.js';
-import { attemptsOf, openInstance, reportTo } from './support/bench-instance.js';
+import { attemptsOf, openInstance, reportTo, untilAlone } from './support/bench-instance.js';
 import type { BenchContext } from './support/bench.js';
 import { defineBench } from './support/bench.js';
 import { ServerProcess } from './support/server-process.js';
@@ -160,9 +160,8 @@ async function besidePeer(context: BenchContext, app: StreamApp, database: Bench
 defineBench(async (context) => {
   const database = await context.database();
   const app = await openInstance(context, database);
+  await untilAlone(context, app);
   await idle(context, app, database);
-  // An instance notifies others until it is certain that there are none.
-  if (context.size === 'full') await eventually(() => app.get(PostgresWakeUps).isAlone, 60_000);
   await manyTasks(context, app, database);
   await hotTask(context, app, database);
   await besidePeer(context, app, database);

@@ -108,10 +108,10 @@ async function otherInstance(context: BenchContext, delivery: Delivery): Promise
 }
 
 defineBench(async (context) => {
-  const database = await context.database();
   const server = await openBareServer();
   context.defer(() => server.close());
-  const delivery = new Delivery(context, database, await FollowerProcess.open(context));
-  await sameInstance(context, delivery, server);
-  await otherInstance(context, delivery);
+  const clients = await FollowerProcess.open(context);
+  await sameInstance(context, new Delivery(context, await context.database(), clients), server);
+  // A database of its own, where nobody else listens.
+  await otherInstance(context, new Delivery(context, await context.database(), clients));
 });

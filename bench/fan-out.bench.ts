@@ -2,7 +2,7 @@ import { WakeUps } from '../lib/streams/wake-ups.js';
 import type { StreamApp } from '../test/support/stream-app.js';
 import { type BareServer, openBareServer } from './support/bare-server.js';
 import type { FollowerKind } from './support/bench-follower.js';
-import { attemptsOf, openInstance, reportTo } from './support/bench-instance.js';
+import { attemptsOf, openInstance, reportTo, untilAlone } from './support/bench-instance.js';
 import { type BenchContext, defineBench } from './support/bench.js';
 import { type FollowerGroup, FollowerProcess } from './support/follower-group.js';
 import { bareBytes, liveEvent } from './support/live-events.js';
@@ -136,6 +136,7 @@ defineBench(async (context) => {
   const server = await openBareServer();
   context.defer(() => server.close());
   const clients = await FollowerProcess.open(context);
+  await untilAlone(context, app);
   const filesLimit = await openFilesLimit();
   for (const followers of context.scale([100, 1_000, 5_000], [20])) {
     if (followers * FILES_PER_FOLLOWER + OTHER_FILES > filesLimit) {

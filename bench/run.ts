@@ -15,7 +15,7 @@ const options = process.argv.slice(2).filter((argument) => argument.startsWith('
 const names = process.argv.slice(2).filter((argument) => !argument.startsWith('--'));
 const size: Size = options.includes('--smoke') ? 'smoke' : 'full';
 const jsonFile = options.find((option) => option.startsWith('--json='))?.slice('--json='.length);
-const execArgv = ['--expose-gc', ...(options.includes('--cpu-prof') ? ['--cpu-prof', '--cpu-prof-dir=.data'] : [])];
+const isProfiled = options.includes('--cpu-prof');
 
 const all = (await readdir(import.meta.dirname)).filter((file) => file.endsWith(SUFFIX)).toSorted();
 const files = names.length === 0 ? all : all.filter((file) => names.includes(file.slice(0, -SUFFIX.length)));
@@ -51,12 +51,12 @@ process.exit(problems.length === 0 ? 0 : 1);
 async function runOne(file: string): Promise<void> {
   const name = file.slice(0, -SUFFIX.length);
   console.log(`\n== ${name} (${Math.round((performance.now() - startedAt) / 1_000)} s)`);
-  const child = forkTypeScript(`bench/${file}`, execArgv);
+  const child = forkTypeScript(`bench/${file}`, ['--expose-gc']);
   child.process.stdout?.pipe(process.stdout);
   const outOfTime = setTimeout(() => child.process.kill('SIGKILL'), LIMIT_MS - (performance.now() - startedAt));
   try {
     await Promise.race([once(child.process, 'message'), child.exited]);
-    const request: BenchRequest = { postgresUrl: postgres.url(), size };
+    const request: BenchRequest = { postgresUrl: postgres.url(), size, profile: isProfiled ? name : undefined };
     const found = (await new ChildCalls(child.process).call('run', request)) as Row[];
     if (found.length === 0) problems.push(`${name}: measured nothing`);
     rows.push(...found);

@@ -1,6 +1,8 @@
 import { TaskReporter } from '../../lib/services/task-reporter.js';
 import type { TaskAttempt } from '../../lib/services/task-attempt.js';
 import type { TaskBridgeOptions } from '../../lib/taskbridge.options.js';
+import { PostgresWakeUps } from '../../lib/streams/index.js';
+import { eventually } from '../../test/support/eventually.js';
 import { StreamApp } from '../../test/support/stream-app.js';
 import type { BenchContext } from './bench.js';
 import { benchPayload } from './payload.js';
@@ -14,6 +16,11 @@ export async function openInstance(
   const app = await StreamApp.open(database, { taskBridge });
   context.defer(() => app.close());
   return app;
+}
+
+/** Until then an instance notifies others, there or not, which takes time from what is measured. */
+export async function untilAlone({ size }: BenchContext, app: StreamApp): Promise<void> {
+  if (size === 'full') await eventually(() => app.get(PostgresWakeUps).isAlone, 60_000);
 }
 
 /** The one reporter of each task's first attempt. */

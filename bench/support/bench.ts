@@ -1,6 +1,7 @@
 import { answerCalls } from '../../test/faults/support/child-calls.js';
 import type { BenchDatabase } from './bench-database.js';
 import { openBenchDatabase } from './bench-database.js';
+import { profiled } from './profile.js';
 import { type Figures, type Pair, Report, type Row } from './report.js';
 
 /** How large a run is: `full` for figures, `smoke` to see that it runs. */
@@ -10,6 +11,8 @@ export interface BenchRequest {
   /** Of the server; each benchmark makes databases of its own there. */
   postgresUrl: string;
   size: Size;
+  /** Writes a CPU profile of each side of each pair, under this name. */
+  profile?: string | undefined;
 }
 
 /** What a benchmark works with. */
@@ -36,10 +39,16 @@ export function defineBench(body: (context: BenchContext) => Promise<void>): voi
 
 async function run(
   body: (context: BenchContext) => Promise<void>,
-  { postgresUrl, size }: BenchRequest,
+  { postgresUrl, size, profile }: BenchRequest,
 ): Promise<Row[]> {
   const report = new Report((line) => console.log(line));
   const cleanUps: (() => unknown)[] = [];
+  let profiles = 0;
+  const watched = (side: string, measure: () => Promise<Figures>): Promise<Figures> => {
+    if (profile === undefined) return measure();
+    profiles += 1;
+    return profiled(`${profile}-${profiles}-${side}`, measure);
+  };
   const scale = <T>(full: T, smoke: T): T => (size === 'full' ? full : smoke);
   const context: BenchContext = {
     report,
@@ -51,7 +60,13 @@ async function run(
       cleanUps.push(() => database.drop());
       return database;
     },
-    pairs: (limit, ours, count = PAIRS) => alternate(limit, ours, scale(count, 1)),
+    pairs: async (limit, ours, count = PAIRS) => {
+      const pairs: Pair[] = [];
+      for (let pair = 0; pair < scale(count, 1); pair += 1) {
+        pairs.push({ limit: await watched('limit', limit), ours: await watched('ours', ours) });
+      }
+      return pairs;
+    },
   };
   try {
     await body(context);
@@ -59,10 +74,4 @@ async function run(
     for (const cleanUp of cleanUps.toReversed()) await cleanUp();
   }
   return report.rows;
-}
-
-async function alternate(limit: () => Promise<Figures>, ours: () => Promise<Figures>, count: number): Promise<Pair[]> {
-  const pairs: Pair[] = [];
-  for (let pair = 0; pair < count; pair += 1) pairs.push({ limit: await limit(), ours: await ours() });
-  return pairs;
 }
