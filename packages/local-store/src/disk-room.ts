@@ -20,6 +20,8 @@ export class DiskRoom {
   constructor(
     private readonly database: StoreDatabase,
     private readonly settings: StoreSettings,
+    /** The largest that may come. */
+    private readonly finalBytes: number,
   ) {}
 
   /** @throws StoreDiskFullError unless there is room for it, for a final and for what the log holds. */
@@ -40,8 +42,8 @@ export class DiskRoom {
 
   /** Whether a change of so many bytes and a final find no room, in the log and then in the file. */
   private lacks(changeBytes: number): boolean {
-    const { path: file, terminalReserveBytes } = this.settings;
-    const bytes = changeBytes + terminalReserveBytes;
+    const { path: file } = this.settings;
+    const bytes = changeBytes + this.finalBytes;
     const { pages, freePages, pageBytes } = this.database.pages();
     const length = Math.max(pages * pageBytes, (pages - freePages) * pageBytes + bytes);
     return hasLess(file, bytes + Math.max(0, length - sizeOf(file)));

@@ -5,6 +5,7 @@ import { ChunkTooLargeError, FinalConflictError, SequenceConflictError, StoreDis
 import type { ReceiptStore, RecoveryStore, ResultOutbox } from './interfaces.js';
 import { messageId, parseMessageId } from './message-id.js';
 import { OutboxMessages } from './outbox-messages.js';
+import { OutputStreams, type OutputStream } from './output-streams.js';
 import type {
   AppendedChunk,
   FinalResult,
@@ -18,22 +19,29 @@ import type {
 } from './records.js';
 import type { StoreSettings } from './settings.js';
 import { Spool } from './spool.js';
+import { SpoolCounters } from './spool-counters.js';
 import type { Durability, StoreDatabase } from './store-database.js';
-import { TaskExecutions, type StoredExecution } from './task-executions.js';
+import { TaskExecutions, type ExecutionEnd, type StoredExecution } from './task-executions.js';
 import { TelemetryHooks, type LocalStoreTelemetry, type RotatedChunks } from './telemetry.js';
 
 /** Rotated out at least, when a full disk leaves a final no room: SQLite frees whole pages. */
 const MIN_FREED_BYTES = 64 * 1024;
+
+/** So many chunks are counted at most at an opening: then an append writes the counters. */
+const MAX_UNSAVED_CHUNKS = 1000;
 
 /** Room that a receipt needs on the disk: more than a small chunk. */
 const RECEIPT_BYTES = 64 * 1024;
 
 /** The store of one file, made by `openLocalTaskStore`. One process at a time has it open. */
 export class LocalTaskStore implements ReceiptStore, ResultOutbox, RecoveryStore {
+  private readonly counters: SpoolCounters;
   private readonly executions: TaskExecutions;
   private readonly messages: OutboxMessages;
+  private readonly streams: OutputStreams;
   private readonly spool: Spool;
   private readonly room: DiskRoom;
+  private readonly largestFinalBytes: number;
   private readonly telemetry: TelemetryHooks;
 
   constructor(
@@ -43,10 +51,13 @@ export class LocalTaskStore implements ReceiptStore, ResultOutbox, RecoveryStore
     /** Where the opening moved a damaged file to; null when the file was sound. */
     readonly setAsidePath: string | null,
   ) {
-    this.executions = new TaskExecutions(database);
-    this.messages = new OutboxMessages(database);
-    this.spool = new Spool(database, this.executions, this.messages, settings);
-    this.room = new DiskRoom(database, settings);
+    this.counters = new SpoolCounters(database);
+    this.executions = new TaskExecutions(database, this.counters);
+    this.messages = new OutboxMessages(database, this.counters);
+    this.streams = new OutputStreams(database, this.executions, this.messages);
+    this.spool = new Spool(this.counters, this.executions, this.messages, this.streams, settings);
+    this.largestFinalBytes = Math.max(settings.terminalReserveBytes, this.executions.largestReserveBytes());
+    this.room = new DiskRoom(database, settings, this.largestFinalBytes);
     this.telemetry = new TelemetryHooks(telemetry, () => this.spool.status());
     // The cap may have been lowered since the last run.
     this.change('process-crash', (rotated) => rotated.push(...this.spool.rotateToCap()));
@@ -61,7 +72,7 @@ export class LocalTaskStore implements ReceiptStore, ResultOutbox, RecoveryStore
       this.room.require(RECEIPT_BYTES);
       this.spool.requireReserveForOneMore();
       this.executions.forgetSettledBefore(Date.now() - this.settings.finishedTaskRetentionMs);
-      this.executions.receive(task, Date.now());
+      this.executions.receive(task, this.settings.terminalReserveBytes, Date.now());
       return { ...this.executions.require(task, 'received').state, duplicate: false };
     });
   }
@@ -80,7 +91,7 @@ export class LocalTaskStore implements ReceiptStore, ResultOutbox, RecoveryStore
     checkAttempt(task);
     return this.change('power-loss', () => {
       if (this.executions.find(taskId, executionAttemptId) === undefined) return false;
-      this.executions.discard(this.executions.require(task, 'received').id);
+      this.executions.discard(this.executions.require(task, 'received'));
       return true;
     });
   }
@@ -95,19 +106,14 @@ export class LocalTaskStore implements ReceiptStore, ResultOutbox, RecoveryStore
     checkName('stream', chunk.stream);
     if (chunk.sequence !== undefined) checkSequence(chunk.sequence);
     const payload = this.chunkPayload(chunk);
-    return this.change(this.settings.chunkDurability, (rotated) => {
-      const execution = this.executions.require(chunk, 'running');
-      const last = this.spool.lastSequence(execution, chunk.stream);
-      const sequence = chunk.sequence ?? last + 1;
-      const result = { messageId: chunkId(chunk, sequence), sequence, duplicate: sequence <= last };
-      if (result.duplicate) {
-        this.refuseOtherBytes(execution, chunk.stream, sequence, payload);
-        return result;
-      }
-      if (sequence > last + 1) throw sequenceGap(chunk.stream, sequence, last + 1);
-      this.room.require(payload.byteLength);
-      this.messages.storeChunk(execution.id, chunk.stream, sequence, payload);
-      rotated.push(...this.spool.rotateToCap());
+    return this.database.read(() => {
+      const stream = this.streams.require(chunk);
+      const expected = stream.lastSequence + 1;
+      const sequence = chunk.sequence ?? expected;
+      const result = { messageId: chunkId(chunk, sequence), sequence, duplicate: sequence < expected };
+      if (result.duplicate) this.refuseOtherBytes(stream, sequence, payload);
+      else if (sequence > expected) throw sequenceGap(chunk.stream, sequence, expected);
+      else this.storeChunk(stream, payload);
       return result;
     });
   }
@@ -117,13 +123,13 @@ export class LocalTaskStore implements ReceiptStore, ResultOutbox, RecoveryStore
     checkName('status', result.status);
     checkExitCode(result.exitCode ?? null);
     const payload = payloadBytes(result.payload ?? '');
-    const stored = cutBytes(payload, this.settings.terminalReserveBytes);
     const digest = finalDigest(result, payload);
-    return this.makingRoom(stored.byteLength, () =>
+    return this.makingRoom(Math.min(payload.byteLength, this.largestFinalBytes), () =>
       this.change('power-loss', (rotated) => {
         const ended = this.executions.find(result.taskId, result.executionAttemptId);
         if (ended?.state.status === 'final') return sameFinal(ended, digest);
-        const { id } = this.executions.require(result, 'received', 'running');
+        const execution = this.executions.require(result, 'received', 'running');
+        const stored = cutBytes(payload, execution.reserveBytes);
         const payloadTruncated = stored.byteLength < payload.byteLength;
         const end = {
           status: 'final' as const,
@@ -134,8 +140,7 @@ export class LocalTaskStore implements ReceiptStore, ResultOutbox, RecoveryStore
           payloadTruncated,
           digest,
         };
-        this.executions.end(id, end, Date.now());
-        this.messages.storeFinal(id, stored);
+        this.end(execution, end, stored);
         rotated.push(...this.spool.rotateToCap());
         return { messageId: finalId(result), duplicate: false, payloadTruncated };
       }),
@@ -165,8 +170,8 @@ export class LocalTaskStore implements ReceiptStore, ResultOutbox, RecoveryStore
       const execution = this.executions.find(place.taskId, place.executionAttemptId);
       const message = execution && this.messages.find(execution.id, place);
       if (message === undefined || message.lastSequence !== place.lastSequence) return false;
-      if (place.kind === 'output') this.spool.removeChunk(message);
-      else this.messages.remove(message.messageNo);
+      if (place.kind === 'output') this.spool.removeChunk(message, execution?.state.status === 'running');
+      else this.messages.remove(message);
       this.executions.settle(message.executionId, Date.now());
       return true;
     });
@@ -187,7 +192,7 @@ export class LocalTaskStore implements ReceiptStore, ResultOutbox, RecoveryStore
     return this.makingRoom(0, () =>
       this.change('power-loss', () => {
         const running = this.executions.inStatus('running');
-        for (const { id, state } of running) this.interrupt(id, state);
+        for (const execution of running) this.interrupt(execution);
         return running.map(({ id }) => this.executions.get(id).state);
       }),
     );
@@ -197,10 +202,16 @@ export class LocalTaskStore implements ReceiptStore, ResultOutbox, RecoveryStore
     this.database.close();
   }
 
-  private interrupt(id: number, { errorTruncated, outputTruncated }: TaskState): void {
+  private interrupt(execution: StoredExecution): void {
+    const { errorTruncated, outputTruncated } = execution.state;
     const end = { status: 'interrupted' as const, finalStatus: 'interrupted', exitCode: null, digest: null };
-    this.executions.end(id, { ...end, outputTruncated, errorTruncated, payloadTruncated: false }, Date.now());
-    this.messages.storeFinal(id, new Uint8Array());
+    this.end(execution, { ...end, outputTruncated, errorTruncated, payloadTruncated: false }, new Uint8Array());
+  }
+
+  private end(execution: StoredExecution, end: ExecutionEnd, payload: Uint8Array): void {
+    this.executions.end(execution, end, Date.now());
+    this.streams.ended(execution.id);
+    this.messages.storeFinal(execution.id, payload);
   }
 
   private *allMessages(): Iterator<OutboxMessage> {
@@ -239,30 +250,69 @@ export class LocalTaskStore implements ReceiptStore, ResultOutbox, RecoveryStore
     );
   }
 
-  private refuseOtherBytes({ id }: StoredExecution, stream: string, sequence: number, payload: Uint8Array): void {
-    const pending = this.messages.find(id, { kind: 'output', stream, sequence, lastSequence: sequence });
+  private refuseOtherBytes(stream: OutputStream, sequence: number, payload: Uint8Array): void {
+    const place = { kind: 'output' as const, stream: stream.name, sequence, lastSequence: sequence };
+    const pending = this.messages.find(stream.executionId, place);
     if (pending === undefined) return; // Delivered or dropped: there is nothing left to compare with.
     if (Buffer.compare(this.messages.payload(pending.messageNo), payload) === 0) return;
-    const message = `Chunk ${sequence} of ${stream} is stored with other bytes`;
-    throw new SequenceConflictError(sequence, this.spool.lastSequence(this.executions.get(id), stream) + 1, message);
+    const message = `Chunk ${sequence} of ${stream.name} is stored with other bytes`;
+    throw new SequenceConflictError(sequence, stream.lastSequence + 1, message);
+  }
+
+  /** By one statement where nothing has to be rotated out for it. */
+  private storeChunk(stream: OutputStream, payload: Uint8Array): void {
+    const { executionId, name, lastSequence } = stream;
+    this.room.require(payload.byteLength);
+    const store = (): void => this.messages.storeChunk(executionId, name, lastSequence + 1, payload);
+    const isAlone = this.spool.hasRoomFor(payload.byteLength) && this.counters.unsavedChunks < MAX_UNSAVED_CHUNKS;
+    if (isAlone) this.attempt(() => this.storeAlone(store));
+    else {
+      this.change(this.settings.chunkDurability, (rotated) => {
+        store();
+        rotated.push(...this.spool.rotateToCap());
+      });
+    }
+    stream.lastSequence = lastSequence + 1;
+  }
+
+  private storeAlone(store: () => void): void {
+    this.database.writeOne(this.settings.chunkDurability, store);
+    this.telemetry.tell([]);
   }
 
   private change<T>(durability: Durability, change: (rotated: RotatedChunks[]) => T): T {
+    return this.attempt(() => this.changeOnce(durability, change));
+  }
+
+  private attempt<T>(change: () => T): T {
     if (this.room.isShort(0)) this.database.emptyLog();
     try {
-      return this.changeOnce(durability, change);
+      return change();
     } catch (error) {
       // A log that cannot grow any more may still be emptied.
       if (!(error instanceof StoreDiskFullError) || !this.database.emptyLog()) throw error;
-      return this.changeOnce(durability, change);
+      return change();
     }
   }
 
   private changeOnce<T>(durability: Durability, change: (rotated: RotatedChunks[]) => T): T {
     const rotated: RotatedChunks[] = [];
-    const result = this.database.write(durability, () => change(rotated));
+    const result = this.counters.following(() => this.write(durability, () => change(rotated)));
     this.telemetry.tell(rotated);
     return result;
+  }
+
+  private write<T>(durability: Durability, change: () => T): T {
+    try {
+      return this.database.write(durability, () => {
+        const result = change();
+        this.counters.save();
+        return result;
+      });
+    } catch (error) {
+      this.streams.forgetRemembered();
+      throw error;
+    }
   }
 
   /** Room in the file that output takes is given to finals; a full file system may still have none for the change. */

@@ -1,11 +1,12 @@
 import { refuseVersion } from './file-head.js';
 import { APPLICATION_ID, MIGRATIONS } from './schema.js';
+import { holds, numberOf } from './sqlite/questions.js';
 import type { SqliteDatabase } from './sqlite/sqlite-database.js';
 
 /** Throws for a newer file, for one of something else, and for one without its version. Only reads. */
 export function refuseOthers(database: SqliteDatabase, path: string): void {
-  const { tables } = database.prepare('select count(*) as tables from sqlite_schema').get() ?? {};
-  refuseVersion(path, numberOf(database, 'application_id'), numberOf(database, 'user_version'), Number(tables) > 0);
+  const isUsed = holds(database, 'count(*) > 0 from sqlite_schema');
+  refuseVersion(path, numberOf(database, 'application_id'), numberOf(database, 'user_version'), isUsed);
 }
 
 /**
@@ -19,8 +20,4 @@ export function migrate(database: SqliteDatabase, migrations: readonly string[] 
     database.exec('begin immediate');
     database.exec(`${sql}; pragma application_id = ${APPLICATION_ID}; pragma user_version = ${index + 1}; commit`);
   }
-}
-
-function numberOf(database: SqliteDatabase, pragma: 'user_version' | 'application_id'): number {
-  return Number(database.prepare(`pragma ${pragma}`).get()?.[pragma]);
 }

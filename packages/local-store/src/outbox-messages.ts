@@ -1,5 +1,6 @@
 import { messageId, type MessagePlace } from './message-id.js';
 import type { FinalMessage, OutboxMessage, OutputRange, TruncationMessage } from './records.js';
+import type { SpoolCounters } from './spool-counters.js';
 import type { SqliteRow } from './sqlite/sqlite-database.js';
 import type { StoreDatabase } from './store-database.js';
 
@@ -7,6 +8,7 @@ import type { StoreDatabase } from './store-database.js';
 export interface StoredMessage {
   messageNo: number;
   executionId: number;
+  kind: MessagePlace['kind'];
   stream: string;
   sequence: number;
   lastSequence: number;
@@ -15,7 +17,18 @@ export interface StoredMessage {
 
 export type MessageWithoutPayload = Omit<FinalMessage, 'payload'> | Omit<TruncationMessage, 'payload'>;
 
-const HEAD = 'message_no, execution_id, stream, sequence, last_sequence, byte_count';
+/** Chunks of one stream, the first and last of them, that were removed together. */
+export interface DroppedChunks {
+  executionId: number;
+  stream: string;
+  firstMessageNo: number;
+  firstSequence: number;
+  lastSequence: number;
+  chunks: number;
+  bytes: number;
+}
+
+const HEAD = 'message_no, execution_id, kind, stream, sequence, last_sequence, byte_count';
 const DELIVERY = `
 select m.message_no, m.kind, m.stream, m.sequence, m.last_sequence, m.dropped_chunks, m.dropped_bytes, m.byte_count,
   e.task_id, e.execution_attempt_id, e.final_status, e.exit_code, e.output_truncated, e.error_truncated,
@@ -27,26 +40,28 @@ const IN_STREAM = 'm.execution_id = ? and m.stream = ?';
 const STORE = `
 insert into local_task_outbox_messages
   (message_no, execution_id, kind, stream, sequence, last_sequence, byte_count, payload)
-select last_message_no + 1, ?, ?, ?, ?, ?, ?, coalesce(?, x'') from local_task_spool`;
+values (?, ?, ?, ?, ?, ?, ?, coalesce(?, x''))`;
 const STORE_MARKER = `
 insert into local_task_outbox_messages
   (message_no, execution_id, kind, stream, sequence, last_sequence, dropped_chunks, dropped_bytes, byte_count, payload)
-values (?, ?, 'truncation', ?, ?, ?, 1, ?, 0, x'')`;
+values (?, ?, 'truncation', ?, ?, ?, ?, ?, 0, x'')`;
 const GROW_MARKER = `
 update local_task_outbox_messages
-set last_sequence = ?, dropped_chunks = dropped_chunks + 1, dropped_bytes = dropped_bytes + ?
-where kind = 'truncation' and execution_id = ? and stream = ?`;
+set last_sequence = ?, dropped_chunks = dropped_chunks + ?, dropped_bytes = dropped_bytes + ?
+where execution_id = ? and kind = 'truncation' and stream = ?`;
 const REMOVE = 'delete from local_task_outbox_messages where message_no = ?';
+const REMOVE_CHUNKS = `
+delete from local_task_outbox_messages where message_no between ? and ? and +kind = 'output'`;
 const FIND = `
-select ${HEAD} from local_task_outbox_messages where kind = ? and execution_id = ? and stream = ? and sequence = ?`;
+select ${HEAD} from local_task_outbox_messages where execution_id = ? and kind = ? and stream = ? and sequence = ?`;
 const PAYLOAD = 'select payload from local_task_outbox_messages where message_no = ?';
 const LAST_SEQUENCE = `
 select max(sequence) as sequence from local_task_outbox_messages
-where kind = 'output' and execution_id = ? and stream = ?`;
+where execution_id = ? and kind = 'output' and stream = ?`;
 /** The plus keeps SQLite from gathering all chunks by the index of kinds and sorting them. */
-const OLDEST_CHUNK = `
+const OLDEST_CHUNKS = `
 select ${HEAD} from local_task_outbox_messages
-where +kind = 'output' and message_no >= (select first_chunk_no from local_task_spool) order by message_no limit 1`;
+where +kind = 'output' and message_no > ? order by message_no limit ?`;
 const NEXT = `${DELIVERY}, m.payload ${FROM} where m.message_no > ? order by m.message_no limit 1`;
 const NEXT_CHUNK = `
 ${DELIVERY}, m.payload ${FROM} where m.kind = 'output' and ${IN_STREAM} and m.sequence >= ?
@@ -54,12 +69,13 @@ order by m.sequence limit 1`;
 const MARKER_REACHING = `
 ${DELIVERY}, m.payload ${FROM} where m.kind = 'truncation' and ${IN_STREAM} and m.last_sequence >= ?
 order by m.sequence limit 1`;
-const OF_KIND = `${DELIVERY} ${FROM} where m.kind = ? order by m.message_no`;
+const FINALS = `${DELIVERY} ${FROM} where m.kind = 'final' order by m.message_no`;
+const MARKERS = `${DELIVERY} ${FROM} where m.kind = 'truncation' order by m.message_no`;
 const RANGES = `
 select e.task_id, e.execution_attempt_id, r.stream, r.first_sequence, r.last_sequence, r.chunks
 from (
   select execution_id, stream, min(sequence) as first_sequence, max(sequence) as last_sequence, count(*) as chunks
-  from local_task_outbox_messages where kind = 'output' group by execution_id, stream) r
+  from local_task_outbox_messages where kind = 'output' group by execution_id, kind, stream) r
 join local_task_executions e on e.id = r.execution_id
 order by e.id, r.stream`;
 
@@ -67,44 +83,65 @@ order by e.id, r.stream`;
 export class OutboxMessages {
   private readonly statements;
 
-  constructor(database: StoreDatabase) {
+  constructor(
+    database: StoreDatabase,
+    private readonly counters: SpoolCounters,
+  ) {
     this.statements = {
       store: database.prepare(STORE),
       storeMarker: database.prepare(STORE_MARKER),
       growMarker: database.prepare(GROW_MARKER),
       remove: database.prepare(REMOVE),
+      removeChunks: database.prepare(REMOVE_CHUNKS),
       find: database.prepare(FIND),
       payload: database.prepare(PAYLOAD),
       lastSequence: database.prepare(LAST_SEQUENCE),
-      oldestChunk: database.prepare(OLDEST_CHUNK),
+      oldestChunks: database.prepare(OLDEST_CHUNKS),
       next: database.prepare(NEXT),
       nextChunk: database.prepare(NEXT_CHUNK),
       markerReaching: database.prepare(MARKER_REACHING),
-      ofKind: database.prepare(OF_KIND),
+      finals: database.prepare(FINALS),
+      markers: database.prepare(MARKERS),
       ranges: database.prepare(RANGES),
     };
   }
 
   storeChunk(executionId: number, stream: string, sequence: number, payload: Uint8Array): void {
-    this.statements.store.run(executionId, 'output', stream, sequence, sequence, payload.byteLength, payload);
+    const messageNo = this.counters.current.lastMessageNo + 1;
+    const bytes = payload.byteLength;
+    this.statements.store.run(messageNo, executionId, 'output', stream, sequence, sequence, bytes, payload);
+    this.counters.chunkStored(messageNo, bytes);
   }
 
   storeFinal(executionId: number, payload: Uint8Array): void {
-    this.statements.store.run(executionId, 'final', '', 0, 0, payload.byteLength, payload);
+    const messageNo = this.counters.current.lastMessageNo + 1;
+    this.statements.store.run(messageNo, executionId, 'final', '', 0, 0, payload.byteLength, payload);
+    this.counters.finalStored(messageNo, payload.byteLength);
   }
 
-  /** Notes a chunk that was removed: in its stream's truncation marker, or in a new one in the chunk's place. */
-  storeDropped({ messageNo, executionId, stream, sequence, byteCount }: StoredMessage): void {
-    if (this.statements.growMarker.run(sequence, byteCount, executionId, stream) > 0) return;
-    this.statements.storeMarker.run(messageNo, executionId, stream, sequence, sequence, byteCount);
+  /** Notes chunks that were removed: in their stream's truncation marker, or in a new one in the first one's place. */
+  storeDropped(dropped: DroppedChunks): void {
+    const { executionId, stream, firstMessageNo, firstSequence, lastSequence, chunks, bytes } = dropped;
+    if (this.statements.growMarker.run(lastSequence, chunks, bytes, executionId, stream) > 0) return;
+    this.statements.storeMarker.run(firstMessageNo, executionId, stream, firstSequence, lastSequence, chunks, bytes);
+    this.counters.markerStored();
   }
 
-  remove(messageNo: number): void {
+  remove({ messageNo, kind, byteCount }: StoredMessage): void {
     this.statements.remove.run(messageNo);
+    if (kind === 'output') this.counters.chunksRemoved(1, byteCount);
+    else if (kind === 'final') this.counters.finalRemoved(byteCount);
+    else this.counters.markerRemoved();
+  }
+
+  /** Removes all chunks from one number to another, which are so many. */
+  removeChunks(firstNo: number, lastNo: number, chunks: number, bytes: number): void {
+    this.statements.removeChunks.run(firstNo, lastNo);
+    this.counters.chunksRemoved(chunks, bytes);
   }
 
   find(executionId: number, { kind, stream, sequence }: Omit<MessagePlace, keyof TaskKey>): StoredMessage | undefined {
-    const row = this.statements.find.get(kind, executionId, stream, sequence);
+    const row = this.statements.find.get(executionId, kind, stream, sequence);
     return row && storedMessage(row);
   }
 
@@ -117,9 +154,9 @@ export class OutboxMessages {
     return Number(this.statements.lastSequence.get(executionId, stream)?.['sequence'] ?? 0);
   }
 
-  oldestChunk(): StoredMessage | undefined {
-    const row = this.statements.oldestChunk.get();
-    return row && storedMessage(row);
+  /** The first chunks after this place, in their order. */
+  oldestChunks(messageNo: number, limit: number): StoredMessage[] {
+    return this.statements.oldestChunks.all(messageNo, limit).map(storedMessage);
   }
 
   /** The first message after this place in the order of delivery. */
@@ -140,11 +177,11 @@ export class OutboxMessages {
   }
 
   finals(): Omit<FinalMessage, 'payload'>[] {
-    return this.statements.ofKind.all('final').map(finalMessage);
+    return this.statements.finals.all().map(finalMessage);
   }
 
   truncations(): Omit<TruncationMessage, 'payload'>[] {
-    return this.statements.ofKind.all('truncation').map(truncationMessage);
+    return this.statements.markers.all().map(truncationMessage);
   }
 
   ranges(): OutputRange[] {
@@ -168,6 +205,7 @@ function storedMessage(row: SqliteRow): StoredMessage {
   return {
     messageNo: Number(row['message_no']),
     executionId: Number(row['execution_id']),
+    kind: row['kind'] as StoredMessage['kind'],
     stream: String(row['stream']),
     sequence: Number(row['sequence']),
     lastSequence: Number(row['last_sequence']),

@@ -120,14 +120,20 @@ export interface OutputRange extends TaskAttempt {
 
 /** The spool in numbers, all kept up to date in the file. Bytes are payload bytes. */
 export interface SpoolStatus {
+  /**
+   * The cap in force: the setting; or what stored finals and the reserves of open tasks take, where the setting was
+   * lowered below that.
+   */
   capBytes: number;
+  /** Set aside for each task that is received from now on. */
   terminalReserveBytes: number;
   /** `chunkBytes` and `finalBytes` together; at most `capBytes`. */
   usedBytes: number;
   chunkBytes: number;
   finalBytes: number;
-  /** Tasks that have no final yet; each has one terminal reserve set aside. */
+  /** Tasks that have no final yet; each has the terminal reserve of the time of its receipt set aside. */
   openTasks: number;
+  reservedBytes: number;
   /** Unacknowledged: chunks, finals and truncation markers. */
   pendingMessages: number;
   pendingChunks: number;

@@ -94,5 +94,37 @@ create trigger local_task_outbox_messages_deleted after delete on local_task_out
 end;
 `;
 
+// The counters are written by the store itself, once for each transaction; the last numbers of streams have rows of
+// their own, so that no call's cost grows with the number of a task's streams; the place of a message begins with its
+// execution, which the check of the foreign key looks for when an execution is deleted.
+const VERSION_2 = `
+drop trigger local_task_executions_opened;
+drop trigger local_task_executions_ended;
+drop trigger local_task_executions_discarded;
+drop trigger local_task_outbox_messages_stored;
+drop trigger local_task_outbox_messages_deleted;
+
+-- Set aside for the final of an open task since its receipt; null for one that ended before this version.
+alter table local_task_executions add column reserve_bytes integer;
+
+-- The last number of a stream of a running task, where a chunk with that number has left the outbox.
+create table local_task_streams (
+  execution_id integer not null references local_task_executions (id),
+  stream text not null,
+  last_sequence integer not null,
+  primary key (execution_id, stream)
+) without rowid;
+insert into local_task_streams (execution_id, stream, last_sequence)
+select e.id, json_extract(m.value, '$[0]'), json_extract(m.value, '$[1]')
+from local_task_executions e, json_each(e.stream_marks) m where e.status = 'running';
+alter table local_task_executions drop column stream_marks;
+
+drop index local_task_outbox_messages_place;
+create unique index local_task_outbox_messages_place
+  on local_task_outbox_messages (execution_id, kind, stream, sequence);
+create index local_task_outbox_messages_without_output
+  on local_task_outbox_messages (kind, message_no) where kind <> 'output';
+`;
+
 /** Forward only, never edited once released: the nth brings a file to `user_version` n. */
-export const MIGRATIONS: readonly string[] = [VERSION_1];
+export const MIGRATIONS: readonly string[] = [VERSION_1, VERSION_2];

@@ -6,14 +6,14 @@ export interface LocalTaskStoreOptions {
   /** The file. Missing folders are created with mode 0700, the file with mode 0600. */
   path: string;
   /**
-   * Payload bytes that unacknowledged messages may take. Over it, the oldest chunks are rotated out. The file itself
-   * grows to about one and a half of it and is not shrunk.
+   * Payload bytes that unacknowledged messages may take. Over it, the oldest chunks are rotated out, up to a 64th of it
+   * at once. The file itself grows to about one and a half of it and is not shrunk.
    * @default 67108864 (64 MiB)
    */
   spoolCapBytes?: number;
   /**
-   * Payload bytes set aside for the final of each open task: the largest final, and with the cap the largest number of
-   * open tasks (64 by default).
+   * Payload bytes set aside for the final of each task that is received: its largest final, and with the cap the largest
+   * number of open tasks (64 by default). A task keeps its reserve when the setting is changed.
    * @default 1048576 (1 MiB)
    */
   terminalReserveBytes?: number;
@@ -24,7 +24,14 @@ export interface LocalTaskStoreOptions {
    */
   maxPendingChunks?: number;
   /**
-   * The file never becomes larger; StoreDiskFullError instead. Receipts are refused when finals would not fit it.
+   * Open tasks and unacknowledged finals, over which receipts are refused: keeps finals without a payload from filling
+   * the disk. At least 1.
+   * @default one for every 512 bytes of the cap, at least 1024
+   */
+  maxPendingTasks?: number;
+  /**
+   * The file never becomes larger; StoreDiskFullError instead. Receipts are refused when finals would not fit it. Not
+   * below the cap.
    * @default no limit besides the cap
    */
   maxFileBytes?: number;
@@ -67,8 +74,8 @@ type Environment = Record<string, string | undefined>;
 
 const DEFAULT_SPOOL_CAP_BYTES = 64 * 1024 * 1024;
 const DEFAULT_TERMINAL_RESERVE_BYTES = 1024 * 1024;
-const CAP_BYTES_PER_CHUNK = 512;
-const MIN_DEFAULT_PENDING_CHUNKS = 1024;
+const CAP_BYTES_PER_ROW = 512;
+const MIN_DEFAULT_ROWS = 1024;
 const FILE_OVERHEAD_BYTES = 128 * 1024;
 const FILE_SHARE_OF_PAYLOADS = 0.9;
 const DAY_MS = 86_400_000;
@@ -77,12 +84,13 @@ const FILE_NAME = 'task_store.db';
 /** Checks every option. @throws InvalidSettingError */
 export function resolveSettings(options: LocalTaskStoreOptions): StoreSettings {
   const { spoolCapBytes = DEFAULT_SPOOL_CAP_BYTES, terminalReserveBytes = DEFAULT_TERMINAL_RESERVE_BYTES } = options;
-  const pendingChunks = Math.max(MIN_DEFAULT_PENDING_CHUNKS, Math.floor(spoolCapBytes / CAP_BYTES_PER_CHUNK));
+  const rows = Math.max(MIN_DEFAULT_ROWS, Math.floor(spoolCapBytes / CAP_BYTES_PER_ROW));
   const settings: StoreSettings = {
     path: path.resolve(options.path),
     spoolCapBytes: wholeNumber('spoolCapBytes', spoolCapBytes, 1),
     terminalReserveBytes: wholeNumber('terminalReserveBytes', terminalReserveBytes, 1),
-    maxPendingChunks: wholeNumber('maxPendingChunks', options.maxPendingChunks ?? pendingChunks, 1),
+    maxPendingChunks: wholeNumber('maxPendingChunks', options.maxPendingChunks ?? rows, 1),
+    maxPendingTasks: wholeNumber('maxPendingTasks', options.maxPendingTasks ?? rows, 1),
     maxFileBytes: options.maxFileBytes === undefined ? null : wholeNumber('maxFileBytes', options.maxFileBytes, 1),
     chunkDurability: oneOf('chunkDurability', options.chunkDurability, ['process-crash', 'power-loss']),
     busyTimeoutMs: wholeNumber('busyTimeoutMs', options.busyTimeoutMs ?? 1000, 0),
@@ -91,6 +99,11 @@ export function resolveSettings(options: LocalTaskStoreOptions): StoreSettings {
   };
   if (options.path === '') throw new InvalidSettingError('path must not be empty');
   refuseReserveAboveCap(terminalReserveBytes, spoolCapBytes);
+  if (settings.maxFileBytes !== null && spoolCapBytes > settings.maxFileBytes) {
+    throw new InvalidSettingError(
+      `spoolCapBytes (${spoolCapBytes}) is above maxFileBytes (${settings.maxFileBytes}): lower the cap, or raise the limit`,
+    );
+  }
   if (terminalReserveBytes > finalsRoomBytes(settings)) {
     throw new InvalidSettingError(`maxFileBytes has no room for a terminal reserve of ${terminalReserveBytes} bytes`);
   }

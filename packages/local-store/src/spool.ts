@@ -1,117 +1,154 @@
 import { TerminalReserveUnavailableError } from './errors.js';
-import type { OutboxMessages, StoredMessage } from './outbox-messages.js';
-import type { SpoolStatus, TaskState } from './records.js';
+import type { DroppedChunks, OutboxMessages, StoredMessage } from './outbox-messages.js';
+import type { OutputStreams } from './output-streams.js';
+import type { SpoolStatus } from './records.js';
 import { finalsRoomBytes, type StoreSettings } from './settings.js';
-import type { StoreDatabase } from './store-database.js';
-import type { StoredExecution, TaskExecutions } from './task-executions.js';
+import type { SpoolCounters } from './spool-counters.js';
+import type { TaskExecutions } from './task-executions.js';
 import type { RotatedChunks } from './telemetry.js';
 
-const READ = 'select * from local_task_spool';
-const OVER_CAP = 'select 1 as over from local_task_spool where chunk_bytes + final_bytes > ? or pending_chunks > ?';
-const ROTATED = `
-update local_task_spool
-set rotated_chunks = rotated_chunks + 1, rotated_bytes = rotated_bytes + ?, first_chunk_no = ?`;
+/** What is rotated out at once beyond what has to be, so that a full spool need not rotate at each append. */
+const EXTRA_SHARE = 64;
+const VICTIMS_READ = 256;
 
-/** Keeps the cap: what may be taken in, and which chunks have to go. Its numbers are one row of the file. */
+/** Keeps the cap: what may be taken in, and which chunks have to go. */
 export class Spool {
-  private readonly statements;
-
   constructor(
-    database: StoreDatabase,
+    private readonly counters: SpoolCounters,
     private readonly executions: TaskExecutions,
     private readonly messages: OutboxMessages,
+    private readonly streams: OutputStreams,
     private readonly settings: StoreSettings,
-  ) {
-    this.statements = {
-      read: database.prepare(READ),
-      overCap: database.prepare(OVER_CAP),
-      rotated: database.prepare(ROTATED),
-    };
-  }
+  ) {}
 
   status(): SpoolStatus {
-    const row = this.statements.read.get() ?? {};
-    const chunkBytes = Number(row['chunk_bytes']);
-    const finalBytes = Number(row['final_bytes']);
+    const { lastMessageNo: _last, firstChunkNo: _first, ...counts } = this.counters.current;
+    const { spoolCapBytes, terminalReserveBytes } = this.settings;
     return {
-      capBytes: this.settings.spoolCapBytes,
-      terminalReserveBytes: this.settings.terminalReserveBytes,
-      usedBytes: chunkBytes + finalBytes,
-      chunkBytes,
-      finalBytes,
-      openTasks: Number(row['open_tasks']),
-      pendingMessages: Number(row['pending_messages']),
-      pendingChunks: Number(row['pending_chunks']),
-      pendingFinals: Number(row['pending_finals']),
-      rotatedChunks: Number(row['rotated_chunks']),
-      rotatedBytes: Number(row['rotated_bytes']),
+      capBytes: Math.max(spoolCapBytes, counts.finalBytes + counts.reservedBytes),
+      terminalReserveBytes,
+      usedBytes: counts.chunkBytes + counts.finalBytes,
+      ...counts,
     };
   }
 
   /** Chunks give way to finals, so only finals and the reserves of open tasks count. */
   requireReserveForOneMore(): void {
-    const { terminalReserveBytes, finalBytes, openTasks } = this.status();
+    const { finalBytes, openTasks, reservedBytes, pendingFinals } = this.counters.current;
+    const { terminalReserveBytes, maxPendingTasks } = this.settings;
     const roomBytes = finalsRoomBytes(this.settings);
-    if (finalBytes + (openTasks + 1) * terminalReserveBytes <= roomBytes) return;
+    if (finalBytes + reservedBytes + terminalReserveBytes > roomBytes) {
+      throw new TerminalReserveUnavailableError(
+        `The spool of ${roomBytes} bytes holds ${finalBytes} bytes of finals and the reserves of ${openTasks} open tasks; ` +
+          `one more reserve of ${terminalReserveBytes} bytes does not fit`,
+      );
+    }
+    if (openTasks + pendingFinals < maxPendingTasks) return;
     throw new TerminalReserveUnavailableError(
-      `The spool of ${roomBytes} bytes holds ${finalBytes} bytes of finals and the reserves of ${openTasks} open tasks; ` +
-        `one more reserve of ${terminalReserveBytes} bytes does not fit`,
+      `There are ${openTasks} open tasks and ${pendingFinals} finals to deliver; maxPendingTasks is ${maxPendingTasks}`,
     );
   }
 
-  /** Rotates the oldest chunks out until everything is within the cap. Finals stay, whatever they take. */
+  /** Whether one more chunk of so many bytes leaves everything within the cap. */
+  hasRoomFor(bytes: number): boolean {
+    return !this.isOver(bytes, 1);
+  }
+
+  /** Rotates the oldest chunks out until everything is within the cap, and some more. Finals stay, whatever they take. */
   rotateToCap(): RotatedChunks[] {
+    if (!this.isOver(0, 0)) return [];
     const { spoolCapBytes, maxPendingChunks } = this.settings;
-    return this.rotateWhile(() => this.statements.overCap.get(spoolCapBytes, maxPendingChunks) !== undefined);
+    let extraBytes = Math.floor(spoolCapBytes / EXTRA_SHARE);
+    let extraChunks = Math.floor(maxPendingChunks / EXTRA_SHARE);
+    const newestNo = this.counters.current.lastMessageNo;
+    return this.rotateWhile(({ messageNo, byteCount }, chunks, bytes) => {
+      if (this.isOver(-bytes, -chunks)) return true;
+      if (byteCount > extraBytes || extraBytes === 0 || extraChunks === 0 || messageNo === newestNo) return false;
+      extraBytes -= byteCount;
+      extraChunks -= 1;
+      return true;
+    });
   }
 
   /** Rotates the oldest chunks out until this many bytes are freed, or none is left. */
-  rotateBytes(bytes: number): RotatedChunks[] {
-    const { chunkBytes: before } = this.status();
-    return this.rotateWhile(() => before - this.status().chunkBytes < bytes);
+  rotateBytes(wanted: number): RotatedChunks[] {
+    return this.rotateWhile((_chunk, _chunks, bytes) => bytes < wanted);
   }
 
-  private rotateWhile(isOver: () => boolean): RotatedChunks[] {
-    const rotated: RotatedChunks[] = [];
-    while (isOver()) {
-      const chunk = this.messages.oldestChunk();
-      if (chunk === undefined) break;
-      note(rotated, this.rotate(chunk));
+  /** Removes a chunk that was delivered. */
+  removeChunk(chunk: StoredMessage, isRunning: boolean): void {
+    this.messages.remove(chunk);
+    if (isRunning) this.streams.chunkLeft(chunk.executionId, chunk.stream, chunk.sequence);
+  }
+
+  private isOver(moreBytes: number, moreChunks: number): boolean {
+    const { chunkBytes, finalBytes, pendingChunks } = this.counters.current;
+    const { spoolCapBytes, maxPendingChunks } = this.settings;
+    return chunkBytes + finalBytes + moreBytes > spoolCapBytes || pendingChunks + moreChunks > maxPendingChunks;
+  }
+
+  /** @param goes whether a chunk goes, after so many others of so many bytes that are not removed yet. */
+  private rotateWhile(goes: (chunk: StoredMessage, chunks: number, bytes: number) => boolean): RotatedChunks[] {
+    const victims = new Victims();
+    for (const chunk of this.oldestFirst()) {
+      if (!goes(chunk, victims.chunks, victims.bytes)) break;
+      victims.add(chunk);
     }
-    return rotated;
+    return this.drop(victims);
   }
 
-  private rotate(chunk: StoredMessage): RotatedChunks {
-    const { taskId, executionAttemptId, outputTruncated } = this.removeChunk(chunk);
-    this.messages.storeDropped(chunk);
-    if (!outputTruncated) this.executions.markOutputTruncated(chunk.executionId);
-    this.statements.rotated.run(chunk.byteCount, chunk.messageNo);
-    return { taskId, executionAttemptId, stream: chunk.stream, chunks: 1, bytes: chunk.byteCount };
+  private *oldestFirst(): Iterable<StoredMessage> {
+    for (let afterNo = this.counters.current.firstChunkNo; ;) {
+      const chunks = this.messages.oldestChunks(afterNo, VICTIMS_READ);
+      yield* chunks;
+      const last = chunks.at(-1);
+      if (last === undefined || chunks.length < VICTIMS_READ) return;
+      afterNo = last.messageNo;
+    }
   }
 
-  /** Removes a chunk, and keeps its number where no higher one of its stream is known: numbers are never used again. */
-  removeChunk({ messageNo, executionId, stream, sequence }: StoredMessage): TaskState {
-    const execution = this.executions.get(executionId);
-    this.messages.remove(messageNo);
-    if (this.lastSequence(execution, stream) < sequence) this.executions.markStream(execution, stream, sequence);
-    return execution.state;
+  private drop(victims: Victims): RotatedChunks[] {
+    if (victims.firstNo === undefined || victims.lastNo === undefined) return [];
+    this.messages.removeChunks(victims.firstNo, victims.lastNo, victims.chunks, victims.bytes);
+    this.counters.chunksRotated(victims.chunks, victims.bytes, victims.lastNo);
+    return victims.ofEachStream().map((dropped) => this.noteDropped(dropped));
   }
 
-  /** The highest number that the stream has had; 0 for a new stream. */
-  lastSequence({ id, streamMarks }: StoredExecution, stream: string): number {
-    return Math.max(this.messages.lastSequence(id, stream), streamMarks.get(stream) ?? 0);
+  private noteDropped(dropped: DroppedChunks): RotatedChunks {
+    const { executionId, stream, lastSequence, chunks, bytes } = dropped;
+    const { taskId, executionAttemptId, status, outputTruncated } = this.executions.get(executionId).state;
+    this.messages.storeDropped(dropped);
+    if (status === 'running') this.streams.chunkLeft(executionId, stream, lastSequence);
+    if (!outputTruncated) this.executions.markOutputTruncated(executionId);
+    return { taskId, executionAttemptId, stream, chunks, bytes };
   }
 }
 
-function note(rotated: RotatedChunks[], one: RotatedChunks): void {
-  const same = rotated.find(
-    ({ taskId, executionAttemptId, stream }) =>
-      taskId === one.taskId && executionAttemptId === one.executionAttemptId && stream === one.stream,
-  );
-  if (same === undefined) {
-    rotated.push(one);
-    return;
+/** Chunks that go together, in the order of delivery. */
+class Victims {
+  firstNo: number | undefined;
+  lastNo: number | undefined;
+  chunks = 0;
+  bytes = 0;
+  private readonly streams = new Map<string, DroppedChunks>();
+
+  add({ messageNo, executionId, stream, sequence, byteCount }: StoredMessage): void {
+    this.firstNo ??= messageNo;
+    this.lastNo = messageNo;
+    this.chunks += 1;
+    this.bytes += byteCount;
+    const key = `${executionId}/${stream}`;
+    const known = this.streams.get(key);
+    const first = { executionId, stream, firstMessageNo: messageNo, firstSequence: sequence };
+    this.streams.set(key, {
+      ...(known ?? first),
+      lastSequence: sequence,
+      chunks: (known?.chunks ?? 0) + 1,
+      bytes: (known?.bytes ?? 0) + byteCount,
+    });
   }
-  same.chunks += 1;
-  same.bytes += one.bytes;
+
+  ofEachStream(): DroppedChunks[] {
+    return [...this.streams.values()];
+  }
 }

@@ -13,7 +13,9 @@ export class StoreDatabase {
   private durability: Durability = 'power-loss';
   private readonly begin: SqliteStatement;
   private readonly commit: SqliteStatement;
-  private readonly sizes: SqliteStatement;
+  private readonly pageCount: SqliteStatement;
+  private readonly freePages: SqliteStatement;
+  private readonly pageBytes: number;
 
   constructor(
     private readonly file: StoreFile,
@@ -21,7 +23,9 @@ export class StoreDatabase {
   ) {
     this.begin = this.prepare('begin immediate');
     this.commit = this.prepare('commit');
-    this.sizes = this.prepare('select * from pragma_page_count, pragma_freelist_count, pragma_page_size');
+    this.pageCount = this.prepare('pragma page_count');
+    this.freePages = this.prepare('pragma freelist_count');
+    this.pageBytes = Number(this.prepare('pragma page_size').get()?.['page_size']);
   }
 
   prepare(sql: string): SqliteStatement {
@@ -44,6 +48,14 @@ export class StoreDatabase {
     });
   }
 
+  /** {@link write} for a change that is one statement. */
+  writeOne<T>(durability: Durability, change: () => T): T {
+    return this.read(() => {
+      this.switchTo(durability);
+      return change();
+    });
+  }
+
   read<T>(query: () => T): T {
     if (!this.isOpen) throw new StoreClosedError(this.path);
     return tellingFailures(this.path, query);
@@ -51,11 +63,10 @@ export class StoreDatabase {
 
   /** The file's length once the log is emptied into it, and how much of that is free. */
   pages(): { pages: number; freePages: number; pageBytes: number } {
-    const row = this.sizes.get() ?? {};
     return {
-      pages: Number(row['page_count']),
-      freePages: Number(row['freelist_count']),
-      pageBytes: Number(row['page_size']),
+      pages: Number(this.pageCount.get()?.['page_count']),
+      freePages: Number(this.freePages.get()?.['freelist_count']),
+      pageBytes: this.pageBytes,
     };
   }
 

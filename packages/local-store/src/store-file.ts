@@ -17,13 +17,15 @@ import { OpenFile } from './open-files.js';
 import { tellingFailures } from './store-failures.js';
 import type { StoreSettings } from './settings.js';
 import { findSqlite } from './sqlite/find-sqlite.js';
+import { holds, numberOf } from './sqlite/questions.js';
 import { SQLITE, SqliteFailure, type SqliteDatabase, type SqliteDriver } from './sqlite/sqlite-database.js';
 
-const COUNT_TABLES = `
-select count(*) as tables from sqlite_schema
-where type = 'table' and name in ('local_task_executions', 'local_task_outbox_messages', 'local_task_spool')`;
-const LOG_SHARE_OF_CAP = 16;
-const MIN_LOG_PAGES = 64;
+const HAS_TABLES = `count(*) = 4 from sqlite_schema where type = 'table' and name in
+  ('local_task_executions', 'local_task_outbox_messages', 'local_task_spool', 'local_task_streams')`;
+const HAS_COUNTERS = 'count(*) = 1 from local_task_spool';
+const IS_SOUND = `quick_check = 'ok' from pragma_quick_check(1)`;
+const LOG_SHARE_OF_CAP = 8;
+const MIN_LOG_PAGES = 128;
 const MAX_LOG_PAGES = 1000;
 
 /** An open file of the newest version that no other process can open. */
@@ -112,26 +114,31 @@ function openWith(open: SqliteDriver, file: string, use: (database: SqliteDataba
 function prepare(database: SqliteDatabase, settings: StoreSettings): void {
   // The exclusive mode comes first: then the index of the write-ahead log is kept in memory, not in a shared file.
   database.exec(`pragma busy_timeout = ${settings.busyTimeoutMs}; pragma locking_mode = exclusive`);
+  // Questions are asked by way of a temporary table, also on a full disk.
+  database.exec('pragma temp_store = memory');
   refuseOthers(database, settings.path);
+  refuseDamaged(database, settings.path);
   database.exec('pragma journal_mode = wal; pragma synchronous = full; pragma fullfsync = on');
   database.exec('pragma foreign_keys = on; pragma cache_size = -2000');
   limitLog(database, settings.spoolCapBytes);
-  refuseDamaged(database, settings.path);
   migrate(database);
   refuseIncomplete(database, settings.path);
+  // Of tasks that were received before a task had its own.
+  database.exec(`
+update local_task_executions set reserve_bytes = ${settings.terminalReserveBytes}
+where status in ('received', 'running') and reserve_bytes is null`);
   if (settings.maxFileBytes !== null) {
-    const { page_size: pageBytes } = database.prepare('pragma page_size').get() ?? {};
-    database.exec(`pragma max_page_count = ${Math.ceil(settings.maxFileBytes / Number(pageBytes))}`);
+    const pages = Math.ceil(settings.maxFileBytes / numberOf(database, 'page_size'));
+    database.exec(`pragma max_page_count = ${pages}`);
   }
 }
 
-/** The log takes up to a sixteenth of the cap, and what one change writes, before it is emptied into the file. */
+/** The log takes up to an eighth of the cap, and what one change writes, before it is emptied into the file. */
 function limitLog(database: SqliteDatabase, spoolCapBytes: number): void {
-  const { page_size: pageBytes } = database.prepare('pragma page_size').get() ?? {};
-  const pages = Math.floor(spoolCapBytes / LOG_SHARE_OF_CAP / Number(pageBytes));
+  const pageBytes = numberOf(database, 'page_size');
+  const pages = Math.floor(spoolCapBytes / LOG_SHARE_OF_CAP / pageBytes);
   const limit = Math.min(Math.max(pages, MIN_LOG_PAGES), MAX_LOG_PAGES);
-  database.prepare(`pragma wal_autocheckpoint = ${limit}`).get();
-  database.prepare(`pragma journal_size_limit = ${limit * Number(pageBytes)}`).get();
+  database.exec(`pragma wal_autocheckpoint = ${limit}; pragma journal_size_limit = ${limit * pageBytes}`);
   // On a full disk this may fail: what is stored can be read and delivered all the same.
   emptyLog(database);
 }
@@ -139,7 +146,8 @@ function limitLog(database: SqliteDatabase, spoolCapBytes: number): void {
 /** Writes the log's contents into the file and cuts the log off; false when that did not work. */
 export function emptyLog(database: SqliteDatabase): boolean {
   try {
-    return database.prepare('pragma wal_checkpoint(truncate)').get()?.['busy'] === 0;
+    database.exec('pragma wal_checkpoint(truncate)');
+    return true;
   } catch (error) {
     if (error instanceof SqliteFailure && error.resultCode === SQLITE.full) return false;
     throw error;
@@ -147,17 +155,13 @@ export function emptyLog(database: SqliteDatabase): boolean {
 }
 
 function refuseDamaged(database: SqliteDatabase, file: string): void {
-  const { page_count: pages } = database.prepare('pragma page_count').get() ?? {};
-  const { page_size: pageBytes } = database.prepare('pragma page_size').get() ?? {};
-  const missing = Number(pages) * Number(pageBytes) - statSync(file).size;
+  const missing = numberOf(database, 'page_count') * numberOf(database, 'page_size') - statSync(file).size;
   if (missing > 0 && sizeOf(`${file}-wal`) === 0) throw new StoreCorruptError(file, `${missing} bytes are missing`);
-  const { quick_check: finding } = database.prepare('pragma quick_check(1)').get() ?? {};
-  if (finding !== 'ok') throw new StoreCorruptError(file, String(finding));
+  if (!holds(database, IS_SOUND)) throw new StoreCorruptError(file, 'its structure is broken');
 }
 
 function refuseIncomplete(database: SqliteDatabase, file: string): void {
-  const { tables } = database.prepare(COUNT_TABLES).get() ?? {};
-  const isWhole = tables === 3 && database.prepare('select 1 from local_task_spool').get() !== undefined;
+  const isWhole = holds(database, HAS_TABLES) && holds(database, HAS_COUNTERS);
   if (!isWhole) throw new StoreCorruptError(file, 'a table, or the row of its counters, is missing');
 }
 

@@ -1,5 +1,6 @@
 import { TaskStateConflictError, UnknownTaskError } from './errors.js';
 import type { TaskAttempt, TaskState, TaskStatus } from './records.js';
+import type { SpoolCounters } from './spool-counters.js';
 import type { SqliteRow } from './sqlite/sqlite-database.js';
 import type { StoreDatabase } from './store-database.js';
 
@@ -9,7 +10,8 @@ export interface StoredExecution {
   state: TaskState;
   finalDigest: Uint8Array | null;
   payloadTruncated: boolean;
-  streamMarks: ReadonlyMap<string, number>;
+  /** Set aside for its final while it is open; what its final may take. */
+  reserveBytes: number;
 }
 
 /** How an execution ends. */
@@ -25,23 +27,26 @@ export interface ExecutionEnd {
 
 const FIND = 'select * from local_task_executions where task_id = ? and execution_attempt_id = ?';
 const GET = 'select * from local_task_executions where id = ?';
-const BY_STATUS = 'select * from local_task_executions where status = ? order by id';
+/** The index of open tasks serves only a status that stands in the statement. */
+const RUNNING = `select * from local_task_executions where status = 'running' order by id`;
+const RECEIVED = `select * from local_task_executions where status = 'received' order by id`;
 const RECEIVE = `
-insert into local_task_executions (task_id, execution_attempt_id, status, received_at_ms) values (?, ?, 'received', ?)`;
+insert into local_task_executions (task_id, execution_attempt_id, status, received_at_ms, reserve_bytes)
+values (?, ?, 'received', ?, ?)`;
 const START = `update local_task_executions set status = 'running', started_at_ms = ? where id = ?`;
 const END = `
 update local_task_executions
 set status = ?, final_status = ?, exit_code = ?, output_truncated = max(output_truncated, ?), error_truncated = ?,
   payload_truncated = ?, final_digest = ?, ended_at_ms = ?
 where id = ?`;
+const LARGEST_RESERVE = `
+select max(reserve_bytes) as bytes from local_task_executions where status in ('received', 'running')`;
 const DISCARD = 'delete from local_task_executions where id = ?';
-const MARK_STREAMS = 'update local_task_executions set stream_marks = ? where id = ?';
 const MARK_TRUNCATED = 'update local_task_executions set output_truncated = 1 where id = ?';
 const SETTLE = `
 update local_task_executions set settled_at_ms = ?
 where id = ? and status in ('final', 'interrupted') and not exists (
-  select 1 from local_task_outbox_messages
-  where kind in ('output', 'truncation', 'final') and execution_id = local_task_executions.id)`;
+  select 1 from local_task_outbox_messages where execution_id = local_task_executions.id)`;
 /** A few at a time, with each receipt: as many leave as come. */
 const FORGET = `
 delete from local_task_executions where id in (
@@ -51,17 +56,21 @@ delete from local_task_executions where id in (
 export class TaskExecutions {
   private readonly statements;
 
-  constructor(database: StoreDatabase) {
+  constructor(
+    database: StoreDatabase,
+    private readonly counters: SpoolCounters,
+  ) {
     this.statements = {
       find: database.prepare(FIND),
       get: database.prepare(GET),
-      byStatus: database.prepare(BY_STATUS),
+      running: database.prepare(RUNNING),
+      received: database.prepare(RECEIVED),
       receive: database.prepare(RECEIVE),
       start: database.prepare(START),
       end: database.prepare(END),
       discard: database.prepare(DISCARD),
-      markStreams: database.prepare(MARK_STREAMS),
       markTruncated: database.prepare(MARK_TRUNCATED),
+      largestReserve: database.prepare(LARGEST_RESERVE),
       settle: database.prepare(SETTLE),
       forget: database.prepare(FORGET),
     };
@@ -86,29 +95,33 @@ export class TaskExecutions {
     throw new TaskStateConflictError(task.taskId, task.executionAttemptId, status, allowed.join(' or '));
   }
 
-  inStatus(status: TaskStatus): StoredExecution[] {
-    return this.statements.byStatus.all(status).map(storedExecution);
+  /** Of open tasks; 0 for none. */
+  largestReserveBytes(): number {
+    return Number(this.statements.largestReserve.get()?.['bytes'] ?? 0);
   }
 
-  receive(task: TaskAttempt, nowMs: number): void {
-    this.statements.receive.run(task.taskId, task.executionAttemptId, nowMs);
+  inStatus(status: 'running' | 'received'): StoredExecution[] {
+    return this.statements[status].all().map(storedExecution);
+  }
+
+  receive(task: TaskAttempt, reserveBytes: number, nowMs: number): void {
+    this.statements.receive.run(task.taskId, task.executionAttemptId, nowMs, reserveBytes);
+    this.counters.taskOpened(reserveBytes);
   }
 
   start(id: number, nowMs: number): void {
     this.statements.start.run(nowMs, id);
   }
 
-  end(id: number, end: ExecutionEnd, nowMs: number): void {
+  end({ id, reserveBytes }: StoredExecution, end: ExecutionEnd, nowMs: number): void {
     const flags = [Number(end.outputTruncated), Number(end.errorTruncated), Number(end.payloadTruncated)];
     this.statements.end.run(end.status, end.finalStatus, end.exitCode, ...flags, end.digest, nowMs, id);
+    this.counters.taskClosed(reserveBytes);
   }
 
-  discard(id: number): void {
+  discard({ id, reserveBytes }: StoredExecution): void {
     this.statements.discard.run(id);
-  }
-
-  markStream({ id, streamMarks }: StoredExecution, stream: string, sequence: number): void {
-    this.statements.markStreams.run(JSON.stringify([...new Map(streamMarks).set(stream, sequence)]), id);
+    this.counters.taskClosed(reserveBytes);
   }
 
   markOutputTruncated(id: number): void {
@@ -146,6 +159,6 @@ function storedExecution(row: SqliteRow): StoredExecution {
     state: taskState(row),
     finalDigest: row['final_digest'] as Uint8Array | null,
     payloadTruncated: row['payload_truncated'] === 1,
-    streamMarks: new Map(JSON.parse(String(row['stream_marks'])) as [string, number][]),
+    reserveBytes: Number(row['reserve_bytes']),
   };
 }

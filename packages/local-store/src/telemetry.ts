@@ -8,9 +8,8 @@ export interface RotatedChunks extends TaskAttempt {
 }
 
 /**
- * Called in the same process, after the change is in the file. The numbers are those kept in the file: reading them is
- * one row, whatever the backlog. What a callback throws, or rejects with,
- * becomes a process warning and stops nothing.
+ * Called in the same process, after the change is in the file. The numbers are kept with every change: nothing is read
+ * for them, whatever the backlog. What a callback throws, or rejects with, becomes a process warning and stops nothing.
  */
 export interface LocalStoreTelemetry {
   /** After every change of what is pending, open or rotated, and once at the opening. */
@@ -21,7 +20,7 @@ export interface LocalStoreTelemetry {
 
 /** Calls the hooks and survives them. */
 export class TelemetryHooks {
-  private told = '';
+  private told: SpoolStatus | undefined;
 
   constructor(
     private readonly hooks: LocalStoreTelemetry,
@@ -36,11 +35,14 @@ export class TelemetryHooks {
 
   private tellStatus(hooks: LocalStoreTelemetry): void {
     const status = this.status();
-    const numbers = JSON.stringify(status);
-    if (numbers === this.told) return;
-    this.told = numbers;
+    if (this.told !== undefined && isSame(this.told, status)) return;
+    this.told = { ...status };
     survive(() => hooks.spoolChanged?.(status));
   }
+}
+
+function isSame(before: SpoolStatus, now: SpoolStatus): boolean {
+  return (Object.keys(now) as (keyof SpoolStatus)[]).every((name) => before[name] === now[name]);
 }
 
 function survive(callback: () => unknown): void {

@@ -82,8 +82,8 @@ describe('the file of a local task store', () => {
     const store = folder.open();
     expect(readdirSync(folder.folder).toSorted()).toEqual(['task_store.db', 'task_store.db-wal', 'task_store.db.lock']);
     store.close();
-    expect(query('pragma user_version')).toBe(1);
-    expect(query("select count(*) from sqlite_schema where name like 'local_task_%' and type = 'table'")).toBe(3);
+    expect(query('pragma user_version')).toBe(MIGRATIONS.length);
+    expect(query("select count(*) from sqlite_schema where name like 'local_task_%' and type = 'table'")).toBe(4);
     expect(query('select count(*) from local_task_executions')).toBe(0);
     expect(query('select count(*) from local_task_outbox_messages')).toBe(0);
   });
@@ -95,8 +95,8 @@ describe('the file of a local task store', () => {
     expect(thrownBy(() => folder.open())).toMatchObject({
       code: 'STORE_NEWER',
       fileVersion: 99,
-      supportedVersion: 1,
-      message: expect.stringContaining('has version 99; this package knows 1'),
+      supportedVersion: MIGRATIONS.length,
+      message: expect.stringContaining('has version 99; this package knows 2'),
     });
     expect(query('pragma user_version')).toBe(99);
     expect(query('select count(*) from local_task_outbox_messages')).toBe(before);
@@ -240,7 +240,7 @@ describe('the file of a local task store', () => {
     for (let kill = 0; kill < 6; kill += 1) {
       const worker: AnnouncingProcess = new AnnouncingProcess(
         compiled.program('migrating-worker'),
-        [folder.file, '4'],
+        [folder.file, '5'],
         (line) => {
           if (line === 'migrating') setTimeout(() => worker.kill(), kill * 25);
         },
@@ -248,12 +248,12 @@ describe('the file of a local task store', () => {
       await worker.ended();
       const version = Number(query('pragma user_version'));
       const tables = query("select count(*) from sqlite_schema where name like 'version_%'");
-      expect(tables).toBe(version - 1);
+      expect(tables).toBe(version - MIGRATIONS.length);
     }
-    const last = new AnnouncingProcess(compiled.program('migrating-worker'), [folder.file, '4']);
+    const last = new AnnouncingProcess(compiled.program('migrating-worker'), [folder.file, '5']);
     expect(await last.ended()).toBe(0);
-    expect(query('pragma user_version')).toBe(4);
-    expect(query('select count(*) from version_4 where done = 4')).toBe(200_000);
+    expect(query('pragma user_version')).toBe(5);
+    expect(query('select count(*) from version_5 where done = 5')).toBe(200_000);
     expect(query('select count(*) from local_task_outbox_messages')).toBe(20);
   });
 
@@ -263,10 +263,10 @@ describe('the file of a local task store', () => {
     const migrations = [...MIGRATIONS, 'create table later (n)'];
     migrate(database, migrations);
     migrate(database, migrations);
-    expect(database.prepare('pragma user_version').get()).toMatchObject({ user_version: 2 });
+    expect(database.prepare('pragma user_version').get()).toMatchObject({ user_version: 3 });
     expect(() => migrate(database, [...migrations, 'create table later (n)'])).toThrow('already exists');
     database.exec('rollback');
-    expect(database.prepare('pragma user_version').get()).toMatchObject({ user_version: 2 });
+    expect(database.prepare('pragma user_version').get()).toMatchObject({ user_version: 3 });
     database.close();
   });
 
@@ -320,7 +320,7 @@ describe('the file of a local task store', () => {
   });
 
   it('is left as it was by a full disk, and works again when there is room', () => {
-    const store = folder.open({ maxFileBytes: 400_000, terminalReserveBytes: 150_000 });
+    const store = folder.open({ spoolCapBytes: 400_000, maxFileBytes: 400_000, terminalReserveBytes: 150_000 });
     start(store, task('a'));
     const chunk = { ...task('a'), stream: 'stdout', payload: Buffer.alloc(4096, 120) };
     const error = thrownBy(() => {
@@ -336,7 +336,7 @@ describe('the file of a local task store', () => {
   });
 
   it('gives up output, not a final, when the disk is full', () => {
-    const store = folder.open({ maxFileBytes: 400_000, terminalReserveBytes: 150_000 });
+    const store = folder.open({ spoolCapBytes: 400_000, maxFileBytes: 400_000, terminalReserveBytes: 150_000 });
     start(store, task('a'));
     thrownBy(() => {
       for (let n = 0; n < 5000; n += 1)

@@ -236,7 +236,7 @@ describe('the spool', () => {
   });
 
   it('takes no task in whose final would not fit the limit of the file', () => {
-    const limits = { maxFileBytes: 3_000_000, terminalReserveBytes: 200_000 };
+    const limits = { spoolCapBytes: 3_000_000, maxFileBytes: 3_000_000, terminalReserveBytes: 200_000 };
     const store = folder.open(limits);
     const taken: string[] = [];
     const error = thrownBy(() => {

@@ -250,6 +250,7 @@ describe('a local task store', () => {
       chunkBytes: 6,
       finalBytes: 3,
       openTasks: 2,
+      reservedBytes: 2_097_152,
       pendingMessages: 3,
       pendingChunks: 2,
       pendingFinals: 1,

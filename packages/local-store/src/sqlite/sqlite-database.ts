@@ -18,7 +18,7 @@ export interface SqliteDatabase {
   prepare(sql: string): SqliteStatement;
   /** Lets go of the file and its locks. */
   close(): void;
-  /** Closes without a write. The locks may last until the connection is collected as garbage. */
+  /** Closes without a write. With libsql the locks last, where statements were prepared, until those are collected. */
   abandon(): void;
 }
 
@@ -33,6 +33,7 @@ export const SQLITE = {
   corrupt: 11,
   full: 13,
   cannotOpen: 14,
+  constraint: 19,
   notADatabase: 26,
 } as const;
 
