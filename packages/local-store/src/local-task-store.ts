@@ -66,15 +66,19 @@ export class LocalTaskStore implements ReceiptStore, ResultOutbox, RecoveryStore
   recordReceived(task: TaskAttempt): ReceivedTask {
     checkAttempt(task);
     const { taskId, executionAttemptId } = task;
-    return this.change('power-loss', () => {
-      const known = this.executions.find(taskId, executionAttemptId);
-      if (known !== undefined) return { ...known.state, duplicate: true };
-      this.room.require(RECEIPT_BYTES);
-      this.spool.requireReserveForOneMore();
-      this.executions.forgetSettledBefore(Date.now() - this.settings.finishedTaskRetentionMs);
-      this.executions.receive(task, this.settings.terminalReserveBytes, Date.now());
-      return { ...this.executions.require(task, 'received').state, duplicate: false };
-    });
+    return this.change(
+      'power-loss',
+      () => {
+        const known = this.executions.find(taskId, executionAttemptId);
+        if (known !== undefined) return { ...known.state, duplicate: true };
+        this.room.require(RECEIPT_BYTES);
+        this.spool.requireReserveForOneMore();
+        this.executions.forgetSettledBefore(Date.now() - this.settings.finishedTaskRetentionMs);
+        this.executions.receive(task, this.settings.terminalReserveBytes, Date.now());
+        return { ...this.executions.require(task, 'received').state, duplicate: false };
+      },
+      RECEIPT_BYTES,
+    );
   }
 
   recordStarted(taskId: string, executionAttemptId: string): TaskState {
@@ -110,7 +114,7 @@ export class LocalTaskStore implements ReceiptStore, ResultOutbox, RecoveryStore
       const stream = this.streams.require(chunk);
       const expected = stream.lastSequence + 1;
       const sequence = chunk.sequence ?? expected;
-      const result = { messageId: chunkId(chunk, sequence), sequence, duplicate: sequence < expected };
+      const result = { messageId: `${stream.idPrefix}${sequence}`, sequence, duplicate: sequence < expected };
       if (result.duplicate) this.refuseOtherBytes(stream, sequence, payload);
       else if (sequence > expected) throw sequenceGap(chunk.stream, sequence, expected);
       else this.storeChunk(stream, payload);
@@ -262,16 +266,14 @@ export class LocalTaskStore implements ReceiptStore, ResultOutbox, RecoveryStore
   /** By one statement where nothing has to be rotated out for it. */
   private storeChunk(stream: OutputStream, payload: Uint8Array): void {
     const { executionId, name, lastSequence } = stream;
-    this.room.require(payload.byteLength);
-    const store = (): void => this.messages.storeChunk(executionId, name, lastSequence + 1, payload);
-    const isAlone = this.spool.hasRoomFor(payload.byteLength) && this.counters.unsavedChunks < MAX_UNSAVED_CHUNKS;
-    if (isAlone) this.attempt(() => this.storeAlone(store));
-    else {
-      this.change(this.settings.chunkDurability, (rotated) => {
-        store();
-        rotated.push(...this.spool.rotateToCap());
-      });
-    }
+    const bytes = payload.byteLength;
+    const store = (): void => {
+      this.room.require(bytes);
+      this.messages.storeChunk(executionId, name, lastSequence + 1, payload);
+    };
+    const isAlone = this.spool.hasRoomFor(bytes) && this.counters.unsavedChunks < MAX_UNSAVED_CHUNKS;
+    if (isAlone) this.attempt(bytes, () => this.storeAlone(store));
+    else this.attempt(bytes, () => this.storeRotating(store));
     stream.lastSequence = lastSequence + 1;
   }
 
@@ -280,12 +282,19 @@ export class LocalTaskStore implements ReceiptStore, ResultOutbox, RecoveryStore
     this.telemetry.tell([]);
   }
 
-  private change<T>(durability: Durability, change: (rotated: RotatedChunks[]) => T): T {
-    return this.attempt(() => this.changeOnce(durability, change));
+  private storeRotating(store: () => void): void {
+    this.changeOnce(this.settings.chunkDurability, (rotated) => {
+      store();
+      rotated.push(...this.spool.rotateToCap());
+    });
   }
 
-  private attempt<T>(change: () => T): T {
-    if (this.room.isShort(0)) this.database.emptyLog();
+  private change<T>(durability: Durability, change: (rotated: RotatedChunks[]) => T, bytes = 0): T {
+    return this.attempt(bytes, () => this.changeOnce(durability, change));
+  }
+
+  private attempt<T>(bytes: number, change: () => T): T {
+    if (this.room.isShort(bytes)) this.database.emptyLog();
     try {
       return change();
     } catch (error) {
@@ -329,10 +338,6 @@ export class LocalTaskStore implements ReceiptStore, ResultOutbox, RecoveryStore
   private freed(bytes: number): boolean {
     return this.change('process-crash', (rotated) => rotated.push(...this.spool.rotateBytes(bytes)) > 0);
   }
-}
-
-function chunkId({ taskId, executionAttemptId, stream }: OutputChunk, sequence: number): string {
-  return messageId({ taskId, executionAttemptId, kind: 'output', stream, sequence, lastSequence: sequence });
 }
 
 function finalId({ taskId, executionAttemptId }: TaskAttempt): string {

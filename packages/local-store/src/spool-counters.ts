@@ -42,8 +42,9 @@ export class SpoolCounters {
 
   constructor(database: StoreDatabase) {
     this.saveRow = database.prepare(SAVE);
-    this.counts = readCounts(database);
-    this.saved = { ...this.counts };
+    const { counts, lastSavedNo } = readCounts(database);
+    this.counts = counts;
+    this.saved = { ...counts, lastMessageNo: lastSavedNo };
   }
 
   get current(): Readonly<SpoolCounts> {
@@ -139,15 +140,15 @@ export class SpoolCounters {
   }
 }
 
-function readCounts(database: StoreDatabase): SpoolCounts {
+function readCounts(database: StoreDatabase): { counts: SpoolCounts; lastSavedNo: number } {
   const row = database.prepare(READ).get() ?? {};
   const counted = (column: string): number => Number(row[column]);
-  const lastCountedNo = counted('last_message_no');
-  const after = database.prepare(COUNT_AFTER).get(lastCountedNo) ?? {};
+  const lastSavedNo = counted('last_message_no');
+  const after = database.prepare(COUNT_AFTER).get(lastSavedNo) ?? {};
   const chunks = Number(after['chunks']);
   const bytes = Number(after['bytes']);
-  return {
-    lastMessageNo: Number(after['last_no'] ?? lastCountedNo),
+  const counts = {
+    lastMessageNo: Number(after['last_no'] ?? lastSavedNo),
     firstChunkNo: counted('first_chunk_no'),
     pendingMessages: counted('pending_messages') + chunks,
     pendingChunks: counted('pending_chunks') + chunks,
@@ -159,4 +160,5 @@ function readCounts(database: StoreDatabase): SpoolCounts {
     rotatedChunks: counted('rotated_chunks'),
     rotatedBytes: counted('rotated_bytes'),
   };
+  return { counts, lastSavedNo };
 }

@@ -9,7 +9,8 @@ import type { RotatedChunks } from './telemetry.js';
 
 /** What is rotated out at once beyond what has to be, so that a full spool need not rotate at each append. */
 const EXTRA_SHARE = 64;
-const VICTIMS_READ = 256;
+const FIRST_READ = 24;
+const MAX_READ = 384;
 
 /** Keeps the cap: what may be taken in, and which chunks have to go. */
 export class Spool {
@@ -98,11 +99,12 @@ export class Spool {
   }
 
   private *oldestFirst(): Iterable<StoredMessage> {
-    for (let afterNo = this.counters.current.firstChunkNo; ;) {
-      const chunks = this.messages.oldestChunks(afterNo, VICTIMS_READ);
+    let afterNo = this.counters.current.firstChunkNo;
+    for (let limit = FIRST_READ; ; limit = Math.min(2 * limit, MAX_READ)) {
+      const chunks = this.messages.oldestChunks(afterNo, limit);
       yield* chunks;
       const last = chunks.at(-1);
-      if (last === undefined || chunks.length < VICTIMS_READ) return;
+      if (last === undefined || chunks.length < limit) return;
       afterNo = last.messageNo;
     }
   }

@@ -23,8 +23,8 @@ import { SQLITE, SqliteFailure, type SqliteDatabase, type SqliteDriver } from '.
 const HAS_TABLES = `count(*) = 4 from sqlite_schema where type = 'table' and name in
   ('local_task_executions', 'local_task_outbox_messages', 'local_task_spool', 'local_task_streams')`;
 const HAS_COUNTERS = 'count(*) = 1 from local_task_spool';
-const IS_SOUND = `quick_check = 'ok' from pragma_quick_check(1)`;
-const LOG_SHARE_OF_CAP = 8;
+const IS_SOUND = `not exists (select 1 from pragma_quick_check where quick_check <> 'ok')`;
+const LOG_SHARE_OF_CAP = 4;
 const MIN_LOG_PAGES = 128;
 const MAX_LOG_PAGES = 1000;
 
@@ -133,7 +133,7 @@ where status in ('received', 'running') and reserve_bytes is null`);
   }
 }
 
-/** The log takes up to an eighth of the cap, and what one change writes, before it is emptied into the file. */
+/** The log takes up to a quarter of the cap, and what one change writes, before it is emptied into the file. */
 function limitLog(database: SqliteDatabase, spoolCapBytes: number): void {
   const pageBytes = numberOf(database, 'page_size');
   const pages = Math.floor(spoolCapBytes / LOG_SHARE_OF_CAP / pageBytes);

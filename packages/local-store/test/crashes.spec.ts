@@ -8,6 +8,7 @@ import { StoreFolder } from './support/stores.js';
 const ROUNDS = Number(process.env['LOCAL_STORE_CRASH_ROUNDS'] ?? 25);
 const SEED = Number(process.env['LOCAL_STORE_CRASH_SEED'] ?? 1);
 const LIVES = 2;
+/** Also changed between two lives. */
 const CAPS = [4000, 4000, 200_000];
 
 describe('a worker that is killed', () => {
@@ -22,13 +23,12 @@ describe('a worker that is killed', () => {
   async function round(seed: number): Promise<string[]> {
     const random = SeededRandom.of(SEED, seed);
     const folder = new StoreFolder();
-    const cap = random.pick(CAPS);
     const ledger = new CrashLedger();
     const killedAt: string[] = [];
     try {
       for (let life = 0; life < LIVES; life += 1) {
         const killAt = random.chance(0.2) ? random.int(1, 6) : random.int(1, 150);
-        const args = [folder.file, String(random.int(0, 2 ** 31)), String(life), String(cap)];
+        const args = [folder.file, String(random.int(0, 2 ** 31)), String(life), String(random.pick(CAPS))];
         const worker: AnnouncingProcess = new AnnouncingProcess(
           compiled.program('working-worker'),
           args,
@@ -40,7 +40,7 @@ describe('a worker that is killed', () => {
         ledger.takeLife(worker.lines);
         killedAt.push(ledger.lastStep());
       }
-      const store: LocalTaskStore = folder.open({ spoolCapBytes: cap, terminalReserveBytes: 200 });
+      const store: LocalTaskStore = folder.open({ spoolCapBytes: random.pick(CAPS), terminalReserveBytes: 200 });
       store.markInterruptedRunningTasks();
       ledger.check(store);
       ledger.finishAndCheck(store);

@@ -1,6 +1,8 @@
 import { execFileSync } from 'node:child_process';
 import {
   chmodSync,
+  chownSync,
+  copyFileSync,
   linkSync,
   mkdirSync,
   readdirSync,
@@ -61,6 +63,27 @@ describe('the file of a local task store', () => {
     const database = findSqlite()(folder.file);
     database.exec(sql);
     database.close();
+  };
+
+  /** What another process gets that opens it. */
+  const openedElsewhere = async (): Promise<string | undefined> => {
+    const worker = new AnnouncingProcess(compiled.program('opening-worker'), [folder.file]);
+    await worker.ended();
+    return worker.lines[0]?.split(' ')[0];
+  };
+
+  const onSmallFileSystem = (use: (mounted: string) => void): void => {
+    const mounted = mountSmall(path.join(folder.folder, 'small'));
+    if (mounted === undefined) {
+      // Without the right to mount one, the file's own limit has to do.
+      expect(canMount()).toBe(false);
+      return;
+    }
+    try {
+      use(mounted);
+    } finally {
+      execFileSync('umount', ['--lazy', mounted]);
+    }
   };
 
   it('is private: a new folder has mode 0700 and the files 0600', () => {
@@ -159,6 +182,72 @@ describe('the file of a local task store', () => {
     expect(second.lines[0]).toMatch(/^STORE_LOCKED /);
     await second.ended();
     expect(start(store, task('b'))).toEqual(task('b'));
+  });
+
+  it('is not locked any more once it was refused as damaged', async () => {
+    for (const damage of Object.values(damages)) {
+      rmSync(folder.file, { force: true });
+      rmSync(`${folder.file}-wal`, { force: true });
+      fill();
+      damage();
+      expect(thrownBy(() => folder.open()).code).toBe('STORE_CORRUPT');
+      expect(await openedElsewhere()).toBe('STORE_CORRUPT');
+    }
+  });
+
+  it('is refused as newer also when only its log tells', () => {
+    folder.open().close();
+    const newer = path.join(folder.folder, 'newer.db');
+    const database = findSqlite()(folder.file);
+    database.exec('pragma locking_mode = exclusive; pragma journal_mode = wal; pragma user_version = 99');
+    for (const suffix of ['', '-wal']) copyFileSync(`${folder.file}${suffix}`, `${newer}${suffix}`);
+    database.close();
+    expect(thrownBy(() => folder.open({ path: newer }))).toMatchObject({ code: 'STORE_NEWER', fileVersion: 99 });
+    // Nothing holds it.
+    const again = findSqlite()(newer);
+    again.exec('pragma locking_mode = exclusive; begin exclusive; rollback');
+    again.close();
+  });
+
+  it('is brought from version 1 to the newest with all that is in it', () => {
+    const old = findSqlite()(folder.file);
+    migrate(old, MIGRATIONS.slice(0, 1));
+    old.exec(VERSION_1_STORE);
+    old.close();
+    let store = folder.open({ spoolCapBytes: 1000, terminalReserveBytes: 300 });
+    expect(store.snapshot()).toMatchObject({
+      running: [{ taskId: 'runs' }],
+      received: [{ taskId: 'waits' }],
+      unackedFinals: [{ taskId: 'ended', status: 'completed', exitCode: 0, byteCount: 2 }],
+      outputRanges: [{ taskId: 'runs', stream: 'stdout', firstSequence: 4, lastSequence: 5, chunks: 2 }],
+      truncations: [{ stream: 'stdout', sequence: 1, lastSequence: 2, droppedChunks: 2, droppedBytes: 20 }],
+    });
+    expect(store.snapshot().spool).toEqual({
+      capBytes: 1000,
+      terminalReserveBytes: 300,
+      usedBytes: 8,
+      chunkBytes: 6,
+      finalBytes: 2,
+      openTasks: 2,
+      reservedBytes: 600,
+      pendingMessages: 4,
+      pendingChunks: 2,
+      pendingFinals: 1,
+      rotatedChunks: 2,
+      rotatedBytes: 20,
+    });
+    const sequences = ['stdout', 'stderr', 'other'].map(
+      (stream) => store.appendOutputChunk({ ...task('runs'), stream, payload: 'x' }).sequence,
+    );
+    expect(sequences).toEqual([6, 8, 1]);
+    store.recordFinal({ ...task('waits'), status: 'completed', payload: 'y'.repeat(400) });
+    store.close();
+    store = folder.open({ spoolCapBytes: 1000, terminalReserveBytes: 10 });
+    expect(store.snapshot().spool).toMatchObject({ finalBytes: 302, reservedBytes: 300, pendingMessages: 8 });
+    expect(store.appendOutputChunk({ ...task('runs'), stream: 'stderr', payload: 'x' }).sequence).toBe(9);
+    store.close();
+    expect(query('pragma user_version')).toBe(MIGRATIONS.length);
+    expect(query('select group_concat(stream) from local_task_streams')).toBe('stderr');
   });
 
   it('leaves nothing open, and no lock, beside a file that it refuses', () => {
@@ -312,11 +401,34 @@ describe('the file of a local task store', () => {
         path: file,
       });
     }
-    if (process.getuid?.() !== 0) {
-      chmodSync(folder.folder, 0o500);
+  });
+
+  it('is refused where this user may not write', () => {
+    folder.open().close();
+    const missing = path.join(folder.folder, 'new.db');
+    asUnprivileged(() => {
+      chmodSync(folder.folder, 0o555);
+      expect(thrownBy(() => openLocalTaskStore({ path: missing })).code).toBe('STORE_UNAVAILABLE');
+      chmodSync(folder.file, 0o444);
       expect(thrownBy(() => folder.open()).code).toBe('STORE_UNAVAILABLE');
-      chmodSync(folder.folder, 0o700);
-    }
+      chmodSync(folder.file, 0o000);
+      expect(thrownBy(() => folder.open()).code).toBe('STORE_UNAVAILABLE');
+    }, [folder.folder, folder.file, `${folder.file}.lock`]);
+    chmodSync(folder.folder, 0o700);
+    chmodSync(folder.file, 0o600);
+    expect(folder.open().snapshot().spool.openTasks).toBe(0);
+  });
+
+  it('is refused on a file system that is mounted read-only', () => {
+    onSmallFileSystem((mounted) => {
+      const file = path.join(mounted, 'task_store.db');
+      folder.open().close();
+      copyFileSync(folder.file, file);
+      execFileSync('mount', ['-o', 'remount,ro', mounted]);
+      for (const name of [file, path.join(mounted, 'new.db')]) {
+        expect(thrownBy(() => openLocalTaskStore({ path: name })).code).toBe('STORE_UNAVAILABLE');
+      }
+    });
   });
 
   it('is left as it was by a full disk, and works again when there is room', () => {
@@ -351,12 +463,7 @@ describe('the file of a local task store', () => {
   });
 
   it('keeps room for finals and acknowledgements on a file system that its output fills', () => {
-    const mounted = mountSmall(path.join(folder.folder, 'small'));
-    if (mounted === undefined) {
-      expect(canMount()).toBe(false);
-      return;
-    }
-    try {
+    onSmallFileSystem((mounted) => {
       const file = path.join(mounted, 'task_store.db');
       const open = () => openLocalTaskStore({ path: file, terminalReserveBytes: 300_000 });
       let store = open();
@@ -380,9 +487,7 @@ describe('the file of a local task store', () => {
       expect(pendingIds(store)).toEqual([]);
       rmSync(ballast);
       store.close();
-    } finally {
-      execFileSync('umount', ['--lazy', mounted]);
-    }
+    });
   });
 
   it('has a log in proportion to the cap', () => {
@@ -395,13 +500,7 @@ describe('the file of a local task store', () => {
   });
 
   it('survives a file system that runs full', () => {
-    const mounted = mountSmall(path.join(folder.folder, 'small'));
-    if (mounted === undefined) {
-      // Without the right to mount one, the file's own limit has to do: see the tests above.
-      expect(process.platform !== 'linux' || process.getuid?.() !== 0 || !canMount()).toBe(true);
-      return;
-    }
-    try {
+    onSmallFileSystem((mounted) => {
       const file = path.join(mounted, 'task_store.db');
       const ballast = path.join(mounted, 'ballast');
       writeFileSync(ballast, Buffer.alloc(2_000_000));
@@ -423,11 +522,38 @@ describe('the file of a local task store', () => {
       store = openLocalTaskStore({ path: file });
       expect(pendingIds(store)).toEqual([...stored, 'a/attempt-1/final']);
       store.close();
-    } finally {
-      execFileSync('umount', ['--lazy', mounted]);
-    }
+    });
   });
 });
+
+/** As version 1 stored it: chunks 1 and 2 of stdout were rotated out, 3 and all seven of stderr acknowledged. */
+const VERSION_1_STORE = `
+insert into local_task_executions (id, task_id, execution_attempt_id, status, stream_marks, received_at_ms)
+values (1, 'runs', 'attempt-1', 'received', '[["stderr",7]]', 1), (2, 'waits', 'attempt-1', 'received', '[]', 2),
+  (3, 'ended', 'attempt-1', 'received', '[["stdout",1]]', 3);
+update local_task_executions set status = 'running', started_at_ms = 4, output_truncated = 1 where id = 1;
+update local_task_executions set status = 'final', final_status = 'completed', exit_code = 0, ended_at_ms = 5 where id = 3;
+insert into local_task_outbox_messages
+  (message_no, execution_id, kind, stream, sequence, last_sequence, dropped_chunks, dropped_bytes, byte_count, payload)
+values (1, 1, 'truncation', 'stdout', 1, 2, 2, 20, 0, x''), (4, 1, 'output', 'stdout', 4, 4, 0, 0, 3, x'616263'),
+  (5, 3, 'final', '', 0, 0, 0, 0, 2, x'6f6b'), (6, 1, 'output', 'stdout', 5, 5, 0, 0, 3, x'646566');
+update local_task_spool set rotated_chunks = 2, rotated_bytes = 20, first_chunk_no = 2`;
+
+/** Runs it as a user that the modes of files hold for: root is bound by none. */
+function asUnprivileged(use: () => void, files: readonly string[]): void {
+  const nobody = 65_534;
+  if (process.getuid?.() !== 0 || process.seteuid === undefined) {
+    use();
+    return;
+  }
+  for (const file of files) chownSync(file, nobody, nobody);
+  process.seteuid(nobody);
+  try {
+    use();
+  } finally {
+    process.seteuid(0);
+  }
+}
 
 const mode = (name: string): number => statSync(name).mode & 0o777;
 

@@ -66,6 +66,18 @@ describe('the settings of a local task store', () => {
     });
   });
 
+  it('refuses a cap above the limit of the file, and names both', () => {
+    const folder = new StoreFolder();
+    expect(thrownBy(() => folder.open({ spoolCapBytes: 3_000_001, maxFileBytes: 3_000_000 }))).toMatchObject({
+      code: 'INVALID_SETTING',
+      message: 'spoolCapBytes (3000001) is above maxFileBytes (3000000): lower the cap, or raise the limit',
+    });
+    // Also the default.
+    expect(thrownBy(() => folder.open({ maxFileBytes: 3_000_000 })).message).toContain('spoolCapBytes (67108864)');
+    folder.open({ spoolCapBytes: 3_000_000, maxFileBytes: 3_000_000 }).close();
+    folder.remove();
+  });
+
   it('checks every option before it touches the disk', () => {
     const folder = new StoreFolder();
     const wrong: Partial<LocalTaskStoreOptions>[] = [
@@ -73,6 +85,7 @@ describe('the settings of a local task store', () => {
       { spoolCapBytes: 10 },
       { terminalReserveBytes: 1.5 },
       { maxPendingChunks: 0 },
+      { maxPendingTasks: 0 },
       { maxFileBytes: -1 },
       { busyTimeoutMs: Number.NaN },
       { finishedTaskRetentionMs: -1 },

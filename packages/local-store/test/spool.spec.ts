@@ -173,8 +173,93 @@ describe('the spool', () => {
     wide.close();
     const narrow = folder.open({ spoolCapBytes: 40, terminalReserveBytes: 30 });
     expect(narrow.snapshot().spool).toMatchObject({ usedBytes: 40, finalBytes: 30, rotatedChunks: 6 });
+    // The cap in force is what the finals of tasks that were taken in need.
+    expect(narrow.snapshot().spool).toMatchObject({ capBytes: 60, reservedBytes: 30 });
     narrow.recordFinal({ ...task('a'), status: 'completed', payload: 'z'.repeat(30) });
-    expect(narrow.snapshot().spool).toMatchObject({ finalBytes: 60, chunkBytes: 0, pendingFinals: 2 });
+    expect(narrow.snapshot().spool).toMatchObject({ finalBytes: 60, chunkBytes: 0, pendingFinals: 2, capBytes: 60 });
+    expect(thrownBy(() => narrow.recordReceived(task('c'))).code).toBe('TERMINAL_RESERVE_UNAVAILABLE');
+    narrow.ackMessage('a/attempt-1/final');
+    narrow.ackMessage('b/attempt-1/final');
+    expect(narrow.snapshot().spool.capBytes).toBe(40);
+    expect(narrow.recordReceived(task('c')).status).toBe('received');
+  });
+
+  it('keeps the reserve that a task was received with, whatever the setting becomes', () => {
+    const before = folder.open({ spoolCapBytes: 100, terminalReserveBytes: 10 });
+    for (let n = 1; n <= 10; n += 1) start(before, task(`t${n}`));
+    before.close();
+    const raised = folder.open({ spoolCapBytes: 100, terminalReserveBytes: 50 });
+    expect(raised.snapshot().spool).toMatchObject({ capBytes: 100, reservedBytes: 100 });
+    expect(thrownBy(() => raised.recordReceived(task('new'))).code).toBe('TERMINAL_RESERVE_UNAVAILABLE');
+    for (let n = 1; n <= 10; n += 1) {
+      const final = raised.recordFinal({ ...task(`t${n}`), status: 'completed', payload: 'z'.repeat(50) });
+      expect(final.payloadTruncated).toBe(true);
+      expect(raised.snapshot().spool.usedBytes).toBe(10 * n);
+    }
+    for (let n = 1; n <= 5; n += 1) raised.ackMessage(`t${n}/attempt-1/final`);
+    raised.recordReceived(task('new'));
+    raised.close();
+    const lowered = folder.open({ spoolCapBytes: 100, terminalReserveBytes: 5 });
+    const result = { ...task('new'), status: 'completed', payload: 'z'.repeat(50) };
+    expect(lowered.recordFinal(result).payloadTruncated).toBe(false);
+    expect(lowered.snapshot().spool).toMatchObject({ usedBytes: 100, capBytes: 100, reservedBytes: 0 });
+  });
+
+  it('takes in no more tasks than there may be finals, however small they are', () => {
+    const store = folder.open({ maxPendingTasks: 3 });
+    for (const taskId of ['a', 'b', 'c']) start(store, task(taskId));
+    store.recordFinal({ ...task('a'), status: 'completed' });
+    expect(thrownBy(() => store.recordReceived(task('d')))).toMatchObject({
+      code: 'TERMINAL_RESERVE_UNAVAILABLE',
+      message: 'There are 2 open tasks and 1 finals to deliver; maxPendingTasks is 3',
+    });
+    expect(store.recordReceived(task('a')).duplicate).toBe(true);
+    store.ackMessage('a/attempt-1/final');
+    expect(store.recordReceived(task('d')).status).toBe('received');
+  });
+
+  it('rotates up to a 64th of the cap more than it has to, never the newest chunk', () => {
+    const store = folder.open({ spoolCapBytes: 6400, terminalReserveBytes: 100 });
+    start(store, task('a'));
+    for (let n = 0; n < 640; n += 1) append(store, 'a', '1234567890');
+    expect(store.snapshot().spool).toMatchObject({ usedBytes: 6400, rotatedChunks: 0 });
+    append(store, 'a', '1234567890');
+    expect(store.snapshot().spool).toMatchObject({ usedBytes: 6300, rotatedChunks: 11, pendingMessages: 631 });
+    for (let n = 0; n < 10; n += 1) append(store, 'a', '1234567890');
+    expect(store.snapshot().spool.rotatedChunks).toBe(11);
+    append(store, 'a', 'x'.repeat(6350));
+    expect(store.snapshot().spool).toMatchObject({ usedBytes: 6350, pendingChunks: 1, rotatedChunks: 651 });
+    append(store, 'a', 'x'.repeat(6399));
+    expect(store.snapshot()).toMatchObject({
+      spool: { usedBytes: 6399, pendingChunks: 1 },
+      truncations: [{ sequence: 1, lastSequence: 652, droppedChunks: 652 }],
+    });
+  });
+
+  it('counts the chunks stored last at the next opening', () => {
+    const store = folder.open({ maxPendingChunks: 5000 });
+    start(store, task('a'));
+    for (let n = 0; n < 1500; n += 1) append(store, 'a', 'x'.repeat(n % 7));
+    const before = store.snapshot();
+    store.close();
+    const again = folder.open({ maxPendingChunks: 5000 });
+    expect(again.snapshot()).toEqual(before);
+    expect(append(again, 'a', 'next').sequence).toBe(1501);
+    expect(again.ackMessage('a/attempt-1/stdout/1501')).toBe(true);
+    expect(append(again, 'a', 'next').sequence).toBe(1502);
+  });
+
+  it('numbers a thousand streams of a task on after everything was delivered and the store reopened', () => {
+    let store = folder.open();
+    start(store, task('a'));
+    const names = Array.from({ length: 1100 }, (_, n) => `stream-${n}`);
+    for (const name of names) append(store, 'a', 'x', name);
+    for (const id of pendingIds(store)) expect(store.ackMessage(id)).toBe(true);
+    store.close();
+    store = folder.open();
+    for (const name of names) expect(append(store, 'a', 'y', name).sequence).toBe(2);
+    store.recordFinal({ ...task('a'), status: 'completed' });
+    expect(store.snapshot().spool).toMatchObject({ pendingChunks: 1100, usedBytes: 1100 });
   });
 
   it('tells its numbers after each change, and which streams lost chunks', () => {

@@ -2,7 +2,12 @@ import { LocalStoreError, type LocalTaskStore, type OutboxMessage, type TaskStat
 import type { Operation } from '../properties.spec.js';
 import { task } from './stores.js';
 
-type Step = Exclude<Operation, { kind: 'restart' }>;
+type Step = Exclude<Operation, { kind: 'restart' | 'reopen' }>;
+
+interface ModelSettings {
+  cap: number;
+  reserve: number;
+}
 
 interface ModelChunk {
   id: string;
@@ -14,6 +19,8 @@ interface ModelChunk {
 
 interface ModelTask {
   status: TaskStatus;
+  /** That of the time of its receipt. */
+  reserve: number;
   sequences: Map<string, number>;
   truncated: boolean;
 }
@@ -25,6 +32,15 @@ const FORWARD: Record<TaskStatus, TaskStatus[]> = {
   interrupted: ['interrupted'],
 };
 
+const FITTING: Record<Exclude<Step, { kind: 'recover' | 'ack' }>['kind'], TaskStatus[]> = {
+  receive: [],
+  start: ['received'],
+  chunk: ['running'],
+  final: ['received', 'running'],
+  discard: ['received'],
+};
+const STRAY_TASKS = 3;
+
 /** What the store must hold, kept in plain arrays; `check` compares. */
 export class StoreModel {
   private readonly tasks = new Map<string, ModelTask>();
@@ -35,10 +51,17 @@ export class StoreModel {
   private readonly acknowledged = new Set<string>();
   private rotatedChunks = 0;
 
-  constructor(
-    private readonly cap: number,
-    private readonly reserve: number,
-  ) {}
+  private wasLowered = false;
+  /** Of the last message that was stored. */
+  private newestId = '';
+
+  constructor(private settings: ModelSettings) {}
+
+  reopened(settings: ModelSettings): void {
+    this.wasLowered ||= settings.cap < this.settings.cap;
+    this.settings = settings;
+    this.rotate();
+  }
 
   apply(store: LocalTaskStore, step: Step): void {
     if (step.kind === 'recover') {
@@ -49,7 +72,7 @@ export class StoreModel {
       this.ack(store, step.place);
       return;
     }
-    const taskId = `task-${step.task}`;
+    const taskId = this.taskFor(step);
     switch (step.kind) {
       case 'receive':
         return this.receive(store, taskId);
@@ -64,12 +87,23 @@ export class StoreModel {
     }
   }
 
+  /** A task in a state that fits the step, except for a few steps. */
+  private taskFor({ kind, task: number }: Exclude<Step, { kind: 'recover' | 'ack' }>): string {
+    const fitting = [...this.tasks]
+      .filter(([, { status }]) => FITTING[kind].includes(status))
+      .map(([taskId]) => taskId);
+    return (number < STRAY_TASKS ? undefined : fitting[number % fitting.length]) ?? `task-${number}`;
+  }
+
   check(store: LocalTaskStore): void {
     const messages = [...store.unackedMessages()];
     const { spool } = store.snapshot();
     const stored = messages.reduce((sum, { payload }) => sum + payload.byteLength, 0);
     expect(spool.usedBytes).toBe(stored);
-    expect(spool.usedBytes).toBeLessThanOrEqual(this.cap);
+    expect(spool.usedBytes).toBeLessThanOrEqual(spool.capBytes);
+    expect(spool.reservedBytes).toBe(this.reservedBytes());
+    expect(spool.capBytes).toBe(Math.max(this.settings.cap, this.finalBytes() + this.reservedBytes()));
+    if (!this.wasLowered) expect(spool.capBytes).toBe(this.settings.cap);
     expect(spool.pendingMessages).toBe(messages.length);
     expect(spool.rotatedChunks).toBe(this.rotatedChunks);
     expect(spool.openTasks).toBe([...this.tasks.values()].filter(isOpen).length);
@@ -97,12 +131,14 @@ export class StoreModel {
 
   private receive(store: LocalTaskStore, taskId: string): void {
     const known = this.tasks.get(taskId);
-    const open = [...this.tasks.values()].filter(isOpen).length;
-    const fits = this.finalBytes() + (open + 1) * this.reserve <= this.cap;
+    const { cap, reserve } = this.settings;
+    const fits = this.finalBytes() + this.reservedBytes() + reserve <= cap;
     if (known !== undefined || fits) {
       const { status, duplicate } = store.recordReceived(task(taskId));
       expect([status, duplicate]).toEqual([known?.status ?? 'received', known !== undefined]);
-      if (known === undefined) this.tasks.set(taskId, { status: 'received', sequences: new Map(), truncated: false });
+      if (known === undefined) {
+        this.tasks.set(taskId, { status: 'received', reserve, sequences: new Map(), truncated: false });
+      }
     } else expect(refusal(() => store.recordReceived(task(taskId)))).toBe('TERMINAL_RESERVE_UNAVAILABLE');
   }
 
@@ -118,6 +154,7 @@ export class StoreModel {
     expect(store.appendOutputChunk(chunk)).toEqual({ messageId: id, sequence, duplicate: false });
     one.sequences.set(stream, sequence);
     this.chunks.push({ id, taskId, stream, sequence, bytes });
+    this.newestId = id;
     this.rotate();
   }
 
@@ -125,12 +162,18 @@ export class StoreModel {
   private end(store: LocalTaskStore, taskId: string, bytes: number): void {
     const result = { ...task(taskId), status: 'completed', payload: Buffer.alloc(bytes, 121) };
     this.move(taskId, 'final', ['received', 'running'], () => {
-      expect(store.recordFinal(result).payloadTruncated).toBe(bytes > this.reserve);
       const one = this.tasks.get(taskId);
-      if (one !== undefined && bytes > this.reserve) one.truncated = true;
-      this.finals.push({ id: `${taskId}/attempt-1/final`, taskId, bytes: Math.min(bytes, this.reserve) });
+      const reserve = one?.reserve ?? 0;
+      expect(store.recordFinal(result).payloadTruncated).toBe(bytes > reserve);
+      if (one !== undefined && bytes > reserve) one.truncated = true;
+      this.storeFinal(taskId, Math.min(bytes, reserve));
       this.rotate();
     });
+  }
+
+  private storeFinal(taskId: string, bytes: number): void {
+    this.newestId = `${taskId}/attempt-1/final`;
+    this.finals.push({ id: this.newestId, taskId, bytes });
   }
 
   private discard(store: LocalTaskStore, taskId: string): void {
@@ -149,7 +192,7 @@ export class StoreModel {
     expect(new Set(interrupted)).toEqual(new Set(running));
     for (const taskId of interrupted) {
       this.advance(taskId, 'interrupted');
-      this.finals.push({ id: `${taskId}/attempt-1/final`, taskId, bytes: 0 });
+      this.storeFinal(taskId, 0);
     }
   }
 
@@ -182,17 +225,32 @@ export class StoreModel {
     one.status = to;
   }
 
-  /** Oldest first, until the cap holds. */
+  /** Oldest first, until the cap holds; then what fits into a 64th of the cap, but not the newest message. */
   private rotate(): void {
+    const { cap } = this.settings;
     const bytes = () => this.finalBytes() + this.chunks.reduce((sum, chunk) => sum + chunk.bytes, 0);
-    while (this.chunks.length > 0 && bytes() > this.cap) {
-      const oldest = this.chunks.shift();
-      if (oldest === undefined) return;
-      this.dropped.add(oldest.id);
-      this.rotatedChunks += 1;
-      const owner = this.tasks.get(oldest.taskId);
-      if (owner !== undefined) owner.truncated = true;
+    if (bytes() <= cap) return;
+    while (this.chunks.length > 0 && bytes() > cap) this.dropOldest();
+    let extraBytes = Math.floor(cap / 64);
+    for (let extraChunks = 16; extraChunks > 0; extraChunks -= 1) {
+      const [oldest] = this.chunks;
+      if (oldest === undefined || extraBytes === 0 || oldest.bytes > extraBytes || oldest.id === this.newestId) return;
+      extraBytes -= oldest.bytes;
+      this.dropOldest();
     }
+  }
+
+  private dropOldest(): void {
+    const oldest = this.chunks.shift();
+    if (oldest === undefined) return;
+    this.dropped.add(oldest.id);
+    this.rotatedChunks += 1;
+    const owner = this.tasks.get(oldest.taskId);
+    if (owner !== undefined) owner.truncated = true;
+  }
+
+  private reservedBytes(): number {
+    return [...this.tasks.values()].filter(isOpen).reduce((sum, { reserve }) => sum + reserve, 0);
   }
 
   private finalBytes(): number {
