@@ -270,11 +270,12 @@ export class LocalTaskStore implements ReceiptStore, ResultOutbox, RecoveryStore
     const store = (): void => {
       this.room.require(bytes);
       this.messages.storeChunk(executionId, name, lastSequence + 1, payload);
+      // Before telemetry, which may append; a transaction that fails forgets the stream.
+      stream.lastSequence = lastSequence + 1;
     };
     const isAlone = this.spool.hasRoomFor(bytes) && this.counters.unsavedChunks < MAX_UNSAVED_CHUNKS;
     if (isAlone) this.attempt(bytes, () => this.storeAlone(store));
     else this.attempt(bytes, () => this.storeRotating(store));
-    stream.lastSequence = lastSequence + 1;
   }
 
   private storeAlone(store: () => void): void {
@@ -294,7 +295,7 @@ export class LocalTaskStore implements ReceiptStore, ResultOutbox, RecoveryStore
   }
 
   private attempt<T>(bytes: number, change: () => T): T {
-    if (this.room.isShort(bytes)) this.database.emptyLog();
+    if (this.database.read(() => this.room.isShort(bytes))) this.database.emptyLog();
     try {
       return change();
     } catch (error) {

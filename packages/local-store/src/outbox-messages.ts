@@ -73,8 +73,9 @@ order by m.sequence limit 1`;
 const MARKER_REACHING = `
 ${DELIVERY}, m.payload ${FROM} where m.kind = 'truncation' and ${IN_STREAM} and m.last_sequence >= ?
 order by m.sequence limit 1`;
-const FINALS = `${DELIVERY} ${FROM} where m.kind = 'final' order by m.message_no`;
-const MARKERS = `${DELIVERY} ${FROM} where m.kind = 'truncation' order by m.message_no`;
+/** The condition of their index comes first. */
+const FINALS = `${DELIVERY} ${FROM} where m.kind <> 'output' and m.kind = 'final' order by m.message_no`;
+const MARKERS = `${DELIVERY} ${FROM} where m.kind <> 'output' and m.kind = 'truncation' order by m.message_no`;
 const RANGES = `
 select e.task_id, e.execution_attempt_id, r.stream, r.first_sequence, r.last_sequence, r.chunks
 from (

@@ -27,9 +27,10 @@ export interface ExecutionEnd {
 
 const FIND = 'select * from local_task_executions where task_id = ? and execution_attempt_id = ?';
 const GET = 'select * from local_task_executions where id = ?';
-/** The index of open tasks serves only a status that stands in the statement. */
-const RUNNING = `select * from local_task_executions where status = 'running' order by id`;
-const RECEIVED = `select * from local_task_executions where status = 'received' order by id`;
+/** The condition of the index of open tasks stands in a statement that is to use it. */
+const OPEN = `select * from local_task_executions where status in ('received', 'running')`;
+const RUNNING = `${OPEN} and status = 'running' order by id`;
+const RECEIVED = `${OPEN} and status = 'received' order by id`;
 const RECEIVE = `
 insert into local_task_executions (task_id, execution_attempt_id, status, received_at_ms, reserve_bytes)
 values (?, ?, 'received', ?, ?)`;

@@ -308,6 +308,26 @@ describe('the spool', () => {
     warn.mockRestore();
   });
 
+  it('takes calls from a telemetry callback', () => {
+    const sequences: number[] = [];
+    let calls = 0;
+    const store: LocalTaskStore = folder.open({
+      spoolCapBytes: 20,
+      terminalReserveBytes: 1,
+      telemetry: {
+        spoolChanged: ({ pendingChunks }) => {
+          calls += Number(pendingChunks > 0);
+          if (pendingChunks > 0 && calls <= 8) sequences.push(append(store, 'a', '12345').sequence);
+        },
+      },
+    });
+    start(store, task('a'));
+    expect(append(store, 'a', '12345').sequence).toBe(1);
+    expect(sequences.toSorted((a, b) => a - b)).toEqual([2, 3, 4, 5, 6, 7, 8, 9]);
+    expect(append(store, 'a', '12345').sequence).toBe(10);
+    expect(store.snapshot().outputRanges).toMatchObject([{ firstSequence: 7, lastSequence: 10, chunks: 4 }]);
+  });
+
   it('tells nothing when nothing has changed', () => {
     const told: SpoolStatus[] = [];
     const store = folder.open({ telemetry: { spoolChanged: (spool) => told.push(spool) } });
