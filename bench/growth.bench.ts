@@ -71,8 +71,7 @@ async function indexReads({ query, tables }: BenchDatabase): Promise<() => Promi
 
 defineBench(async (context) => {
   const { report, scale, pairs } = context;
-  const empty = await openLog(context);
-  const grown = await openLog(context);
+  const [empty, grown] = await Promise.all([openLog(context), openLog(context)]);
   let perTask = TAIL;
   for (const target of scale([1_000_000, 5_000_000], [5_000])) {
     const wanted = Math.ceil(target / scale(20_000, 100));

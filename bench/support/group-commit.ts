@@ -10,7 +10,8 @@ interface Waiting {
 }
 
 /** As the library's lane sets its session up. */
-const SET_UP = `select set_config('enable_seqscan', 'off', false), set_config('plan_cache_mode', 'force_generic_plan', false),
+const SET_UP = `select set_config('enable_seqscan', 'off', false),
+  set_config('enable_nestloop', 'off', false), set_config('plan_cache_mode', 'force_generic_plan', false),
   set_config('jit', 'off', false)`;
 
 /** More per flush is slower: nobody prepares the next one meanwhile. */
