@@ -1,5 +1,7 @@
 import { spawn } from 'node:child_process';
 import { readdir, writeFile } from 'node:fs/promises';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import type { TaskEvent } from '@taskbridge/protocol';
 import { TaskHandler } from '../../../lib/executors/task-handler.decorator.js';
@@ -15,7 +17,7 @@ import { BuiltCli } from './support/built-cli.js';
 @TaskHandler('odd')
 class OddHandler implements TaskRunner {
   async run(task: TaskContext): Promise<unknown> {
-    await task.message('\u001B]0;owned\u0007\u001B[31mred', 'warning');
+    await task.message('\u001B]0;owned\u0007\u001B[31mred\u009B2J\u202E', 'warning');
     return task.suspend(['first', 'second'].map((reasonCode) => ({ reasonCode, allowedActions: ['yes'] })));
   }
 
@@ -23,6 +25,9 @@ class OddHandler implements TaskRunner {
     return task.keepWaiting();
   }
 }
+
+/** What a terminal would obey. */
+const OBEYED = /[^\P{Cc}\n\t]|[\u202A-\u202E\u2066-\u2069]/u;
 
 const parse = (lines: string) =>
   lines
@@ -187,7 +192,21 @@ describe('taskbridge', () => {
       await waiting(taskId);
       await taskbridge('cancel', taskId);
       const { stdout } = await taskbridge('tail', taskId);
-      expect(stdout).toContain('warning: \uFFFD]0;owned\uFFFD\uFFFD[31mred\n');
+      expect(stdout).toContain('warning: \uFFFD]0;owned\uFFFD\uFFFD[31mred\uFFFD2J\uFFFD\n');
+      const { stdout: json } = await taskbridge('tail', taskId, '--json');
+      expect(json).not.toMatch(OBEYED);
+      const { body } = await host.as('ada').get(`/api/v1/tasks/${taskId}/events`);
+      expect(parse(json)).toEqual(body['events']);
+    });
+
+    it('tells the way back with its path and the names of its headers, without what they say', async () => {
+      const taskId = await create('ticks', '--input', '{"ticks":60,"delayMs":50}');
+      const reach = ['--tasks-path', '/api/v1/tasks', '--header', 'X-Tenant: red', '--header', 'X-Key: top-secret'];
+      const { stderr } = await interrupted(['tail', taskId, ...reach], 'SIGINT', (out) => out.includes('tick 2'));
+      const back = `taskbridge tail ${taskId} --url ${host.url} --tasks-path /api/v1/tasks`;
+      expect(stderr).toContain(`${back} --header 'x-tenant: …' --header 'x-key: …' --after `);
+      expect(stderr).not.toMatch(/red|top-secret/);
+      await taskbridge('cancel', taskId);
     });
 
     it('ends quietly with whoever reads it', async () => {
@@ -243,6 +262,34 @@ describe('taskbridge', () => {
       }
       expect((await cli.run(['ls', '--status', 'FAILED'], own)).stdout).toBe('No tasks\n');
     });
+  });
+
+  it('writes nothing that a terminal obeys, whatever a server answers', async () => {
+    const evil = '\u001B[2J\u009B31m\u202E';
+    const answers: Record<string, object> = {
+      'POST /api/v1/tasks': { taskId: `a${evil}`, status: 'ACCEPTED' },
+      'GET /api/v1/tasks': { items: [], nextCursor: evil },
+      'GET /api/v1/tasks/a': { code: 'TASK_NOT_FOUND', message: evil },
+      'POST /api/v1/tasks/a/cancel': { taskId: evil, status: evil },
+      'POST /api/v1/tasks/a/actions': { taskId: 'a', status: evil },
+    };
+    const server = createServer(({ method, url = '' }, response) => {
+      const answer = answers[`${method} ${url.replace(/\?.*/, '')}`] ?? {};
+      response.writeHead('code' in answer ? 404 : 200, { 'content-type': 'application/json' });
+      response.end(JSON.stringify(answer));
+    });
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', () => resolve()));
+    const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+    const calls = [['create', 'x'], ['ls'], ['tail', 'a'], ['cancel', 'a'], ['act', 'a', 'yes', '--suspend-id', 's']];
+    for (const call of calls) {
+      for (const json of [[], ['--json']]) {
+        const { stdout, stderr } = await taskbridge(...call, ...json, '--url', url);
+        expect(stdout + stderr).not.toBe('');
+        expect(stdout + stderr).not.toMatch(OBEYED);
+      }
+    }
+    server.closeAllConnections();
+    server.close();
   });
 
   describe('act', () => {
