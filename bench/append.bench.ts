@@ -17,6 +17,8 @@ import { atLeast, atMost, type Figures } from './support/report.js';
 
 const TASKS = 1_000;
 const POOL = 20;
+const PAIRS = 5;
+const DURATION_MS = 600;
 
 /** Each producer goes from task to task, so that the producers never meet. */
 function taskOf(producer: number, call: number, producers: number): number {
@@ -44,13 +46,13 @@ async function openSides(context: BenchContext, app: StreamApp, database: BenchD
 async function manyTasks(context: BenchContext, app: StreamApp, database: BenchDatabase): Promise<void> {
   const { report, scale, pairs } = context;
   const sides = await openSides(context, app, database, TASKS);
-  const durationMs = scale(1_000, 100);
+  const durationMs = scale(DURATION_MS, 100);
   for (const producers of scale([1, 10, 100, 1_000], [10])) {
     const run = (append: (task: number) => Promise<unknown>) => (): Promise<Figures> =>
       closedLoop(producers, durationMs, (producer, call) => append(taskOf(producer, call, producers)));
     const variant = `${producers} producers`;
     const path = 'append, many tasks';
-    const measured = await pairs(run(sides.limit), run(sides.ours));
+    const measured = await pairs(run(sides.limit), run(sides.ours), PAIRS);
     report.compare(measured, { path, variant, figure: 'rate', unit: 'events/s', reach: atLeast(0.85) });
     const statements = await pairs(run(sides.unchecked), run(sides.limit), producers < 100 ? 1 : 2);
     const price = { path: 'checked statement beside an unchecked one', variant, figure: 'rate', unit: 'events/s' };
@@ -92,14 +94,28 @@ async function besideTransactions(
     unit: 'events/s',
     reach: atLeast(6),
   });
+  const statement = `with moved as (update ${tables.tasks} set last_seq = last_seq + 1 where task_id = $1 returning last_seq)
+    insert into ${tables.events} (task_id, seq, type, attempt, created_at, payload)
+    select $1, last_seq, 1, 1, now(), $2 from moved`;
+  const atOnce = (): Promise<Figures> =>
+    closedLoop(producers, scale(1_000, 100), (producer, call) => {
+      const values = [taskIds[taskOf(producer, call, producers)], JSON.stringify(benchPayload())];
+      return pool.query({ name: 'at once', text: statement, values });
+    });
+  report.compare(await pairs(atOnce, ours, 2), {
+    path: 'append, many tasks',
+    variant: `${producers} producers, beside one statement per event`,
+    figure: 'rate',
+    unit: 'events/s',
+  });
 }
 
 async function hotTask(context: BenchContext, app: StreamApp, database: BenchDatabase): Promise<void> {
   const { report, scale, pairs } = context;
   const sides = await openSides(context, app, database, 1);
   const run = (append: (task: number) => Promise<unknown>) => (): Promise<Figures> =>
-    closedLoop(scale(100, 10), scale(1_000, 100), () => append(0));
-  report.compare(await pairs(run(sides.limit), run(sides.ours)), {
+    closedLoop(scale(100, 10), scale(DURATION_MS, 100), () => append(0));
+  report.compare(await pairs(run(sides.limit), run(sides.ours), PAIRS), {
     path: 'append, one hot task',
     variant: `${scale(100, 10)} producers`,
     figure: 'rate',

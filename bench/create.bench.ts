@@ -4,6 +4,8 @@ import type { AddressInfo } from 'node:net';
 import pg from 'pg';
 import { v7 as uuidv7 } from 'uuid';
 import { TaskExecutor } from '../lib/executors/task-executor.js';
+import { TaskHandler } from '../lib/executors/task-handler.decorator.js';
+import type { TaskRunner } from '../lib/executors/task-handler.js';
 import type { TaskBridgeOptions } from '../lib/taskbridge.options.js';
 import { openInstance } from './support/bench-instance.js';
 import { type BenchContext, defineBench } from './support/bench.js';
@@ -20,6 +22,13 @@ const CONNECTIONS = 32;
 class EagerExecutor extends TaskExecutor {
   async submitTask(): Promise<void> {}
   async requestCancellation(): Promise<void> {}
+}
+
+@TaskHandler('contacts.import', { concurrency: 64 })
+class ImportHandler implements TaskRunner {
+  async run(): Promise<null> {
+    return null;
+  }
 }
 
 async function bareRoute({ defer }: BenchContext, { url, tables }: BenchDatabase): Promise<number> {
@@ -47,19 +56,25 @@ defineBench(async (context) => {
   const { report, pairs, scale } = context;
   const clients = await FollowerProcess.open(context);
   const create = (port: number) => async (): Promise<Figures> => {
-    const load = { port, connections: scale(CONNECTIONS, 4), durationMs: scale(1_500, 100) };
+    const load = { port, connections: scale(CONNECTIONS, 4), durationMs: scale(1_200, 100) };
     return (await clients.calls.call('createTasks', load)) as Figures;
   };
   const path = 'create over HTTP';
   const variants: [string, TaskBridgeOptions, { reach?: Reach }][] = [
     ['instance without executor', {}, { reach: atLeast(0.6) }],
-    ['handed to an executor before the answer', { execution: {}, executor: EagerExecutor }, {}],
+    ['handed to an executor that does nothing', { execution: {}, executor: EagerExecutor }, {}],
+    ['run and completed by a handler meanwhile', { execution: {} }, {}],
   ];
   for (const [variant, options, reach] of variants) {
     // A database each: an instance with an executor would take the tasks of the one without.
     const database = await context.database();
     const barePort = await bareRoute(context, database);
-    const app = await openInstance(context, database, options);
+    const app = await openInstance(
+      context,
+      database,
+      options,
+      options.executor || !options.execution ? [] : [ImportHandler],
+    );
     const measured = await pairs(create(barePort), create(Number(new URL(app.origin).port)));
     report.compare(measured, { path, variant, figure: 'rate', unit: 'tasks/s', ...reach });
     report.compare(measured, { path, variant: `${variant}, p99`, figure: 'p99', unit: 'ms' });

@@ -11,7 +11,7 @@ import { bareTarget, ourTarget } from './support/targets.js';
 // process of its own.
 
 const OTHER_FILES = 500;
-const BEAT_MS = 2_000;
+const BEAT_MS = 1_000;
 
 async function measure(
   context: BenchContext,

@@ -18,24 +18,32 @@ const jsonFile = options.find((option) => option.startsWith('--json='))?.slice('
 const isProfiled = options.includes('--cpu-prof');
 
 const all = (await readdir(import.meta.dirname)).filter((file) => file.endsWith(SUFFIX)).toSorted();
+const KNOWN_OPTION = /^--(?:smoke|cpu-prof|json=.+)$/;
+const unknown = options.find((option) => !KNOWN_OPTION.test(option));
 const files = names.length === 0 ? all : all.filter((file) => names.includes(file.slice(0, -SUFFIX.length)));
-if (files.length === 0 || files.length < names.length) {
+if (files.length < Math.max(1, names.length) || unknown !== undefined) {
+  console.error(`${unknown ?? names.join(' ')}: options are --smoke, --cpu-prof and --json=file`);
   console.error(`Benchmarks: ${all.map((file) => file.slice(0, -SUFFIX.length)).join(', ')}`);
   process.exit(2);
 }
 
 /** All together; what is not done by then is given up, so that a run always ends. */
 const LIMIT_MS = Number(process.env['BENCH_MINUTES'] ?? 10) * 60_000;
+/** For a benchmark to end what it has started. */
+const END_GRACE_MS = 10_000;
 const startedAt = performance.now();
 const postgres = await FaultPostgres.open();
 const rows: Row[] = [];
 const problems: string[] = [];
 try {
-  for (const file of files) await runOne(file);
+  for (const file of files) {
+    if (performance.now() - startedAt < LIMIT_MS) await runOne(file);
+    else problems.push(`${file}: not begun, the time is over (BENCH_MINUTES)`);
+  }
   const machine = await machineOf((text) => postgres.query(text));
   const seconds = Math.round((performance.now() - startedAt) / 1_000);
   console.log(`\n${[...TABLE_HEAD, ...rows.map(tableLine)].join('\n')}\n\n${machine.text}; ${seconds} s`);
-  const json = JSON.stringify({ size, seconds, machine, rows }, null, 2);
+  const json = JSON.stringify({ date: new Date().toISOString(), size, seconds, machine, rows }, null, 2);
   if (jsonFile === undefined) console.log(json);
   else await writeFile(jsonFile, `${json}\n`);
 } finally {
@@ -53,15 +61,30 @@ async function runOne(file: string): Promise<void> {
   console.log(`\n== ${name} (${Math.round((performance.now() - startedAt) / 1_000)} s)`);
   const child = forkTypeScript(`bench/${file}`, ['--expose-gc']);
   child.process.stdout?.pipe(process.stdout);
-  const outOfTime = setTimeout(() => child.process.kill('SIGKILL'), LIMIT_MS - (performance.now() - startedAt));
+  let taken = 0;
+  let isOver = false;
+  child.process.on('message', (message: { row?: Row }) => {
+    if (message.row === undefined) return;
+    rows.push(message.row);
+    taken += 1;
+  });
+  const end = (): void => {
+    isOver = true;
+    child.process.kill('SIGTERM');
+    setTimeout(() => child.process.kill('SIGKILL'), END_GRACE_MS).unref();
+  };
+  const outOfTime = setTimeout(end, LIMIT_MS - (performance.now() - startedAt));
   try {
     await Promise.race([once(child.process, 'message'), child.exited]);
     const request: BenchRequest = { postgresUrl: postgres.url(), size, profile: isProfiled ? name : undefined };
-    const found = (await new ChildCalls(child.process).call('run', request)) as Row[];
-    if (found.length === 0) problems.push(`${name}: measured nothing`);
-    rows.push(...found);
+    await new ChildCalls(child.process).call('run', request);
+    if (taken === 0) problems.push(`${name}: measured nothing`);
   } catch (error) {
-    problems.push(`${name}: ${String(error)}\n${child.output()}`);
+    problems.push(
+      isOver
+        ? `${name}: not finished, the time is over (BENCH_MINUTES)`
+        : `${name}: ${String(error)}\n${child.output()}`,
+    );
   } finally {
     clearTimeout(outOfTime);
     if (child.process.connected) child.process.disconnect();

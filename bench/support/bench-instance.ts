@@ -1,3 +1,4 @@
+import type { Type } from '@nestjs/common';
 import { TaskReporter } from '../../lib/services/task-reporter.js';
 import type { TaskAttempt } from '../../lib/services/task-attempt.js';
 import type { TaskBridgeOptions } from '../../lib/taskbridge.options.js';
@@ -7,13 +8,14 @@ import { StreamApp } from '../../test/support/stream-app.js';
 import type { BenchContext } from './bench.js';
 import { benchPayload } from './payload.js';
 
-/** An instance in this process, closed when the benchmark has ended: the module as a host has it, without an executor. */
+/** An instance in this process, closed when the benchmark has ended: without logs, reconciliation and, unless told, executor. */
 export async function openInstance(
   context: BenchContext,
   database: { url: string },
   taskBridge: TaskBridgeOptions = {},
+  providers: Type[] = [],
 ): Promise<StreamApp> {
-  const app = await StreamApp.open(database, { taskBridge });
+  const app = await StreamApp.open(database, { taskBridge, providers });
   context.defer(() => app.close());
   return app;
 }

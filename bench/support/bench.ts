@@ -2,7 +2,7 @@ import { answerCalls } from '../../test/faults/support/child-calls.js';
 import type { BenchDatabase } from './bench-database.js';
 import { openBenchDatabase } from './bench-database.js';
 import { profiled } from './profile.js';
-import { type Figures, type Pair, Report, type Row } from './report.js';
+import { type Figures, type Pair, Report, tableLine } from './report.js';
 
 /** How large a run is: `full` for figures, `smoke` to see that it runs. */
 export type Size = 'full' | 'smoke';
@@ -40,8 +40,11 @@ export function defineBench(body: (context: BenchContext) => Promise<void>): voi
 async function run(
   body: (context: BenchContext) => Promise<void>,
   { postgresUrl, size, profile }: BenchRequest,
-): Promise<Row[]> {
-  const report = new Report((line) => console.log(line));
+): Promise<void> {
+  const report = new Report((row) => {
+    console.log(tableLine(row));
+    process.send?.({ row });
+  });
   const cleanUps: (() => unknown)[] = [];
   let profiles = 0;
   const watched = (side: string, measure: () => Promise<Figures>): Promise<Figures> => {
@@ -68,10 +71,14 @@ async function run(
       return pairs;
     },
   };
+  const cleanUp = async (): Promise<void> => {
+    for (const one of cleanUps.splice(0).toReversed()) await one();
+  };
+  // The time of the whole run is over.
+  process.once('SIGTERM', () => void cleanUp().finally(() => process.exit(1)));
   try {
     await body(context);
   } finally {
-    for (const cleanUp of cleanUps.toReversed()) await cleanUp();
+    await cleanUp();
   }
-  return report.rows;
 }

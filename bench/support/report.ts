@@ -48,7 +48,7 @@ export interface RowOptions {
 export class Report {
   readonly rows: Row[] = [];
 
-  constructor(private readonly print: (line: string) => void) {}
+  constructor(private readonly take: (row: Row) => void) {}
 
   /** Compares one figure of the pairs. */
   compare(pairs: readonly Pair[], { path, variant, figure, unit, reach }: RowOptions): void {
@@ -75,20 +75,20 @@ export class Report {
 
   private add(row: Row): void {
     this.rows.push(row);
-    this.print(tableLine(row));
+    this.take(row);
   }
 }
 
 export const TABLE_HEAD = ['| path | measured | ours | limit | ratio | reach | |', '|---|---|---:|---:|---:|---|---|'];
 
 /** A line of the Markdown table. */
-export function tableLine({ path, variant, unit, ours, limit, ratio, reach, isMet }: Row): string {
+export function tableLine({ path, variant, unit, ours, limit, ratio, ratios, reach, isMet }: Row): string {
   const cells = [
     path,
     variant,
     `${formatFigure(ours)} ${unit}`,
     limit === null ? '' : `${formatFigure(limit)} ${unit}`,
-    ratio === null ? '' : ratioText(ratio, reach, unit),
+    ratio === null ? '' : ratioText(ratio, ratios, { reach, unit }),
     reach === null ? '' : reachText(reach, unit),
     isMet === null ? '' : isMet ? 'met' : 'below',
   ];
@@ -99,8 +99,11 @@ function isWithin(ratio: number, { kind, value }: Reach): boolean {
   return kind === 'at least' ? ratio >= value : ratio <= value;
 }
 
-function ratioText(ratio: number, reach: Reach | null, unit: string): string {
-  return reach?.kind === 'at most more' ? `${ratio < 0 ? '' : '+'}${ratio.toFixed(2)} ${unit}` : ratio.toFixed(2);
+/** The median and, of several pairs, the lowest and the highest. */
+function ratioText(ratio: number, ratios: readonly number[], { reach, unit }: Pick<Row, 'reach' | 'unit'>): string {
+  const range = ratios.length > 1 ? ` (${Math.min(...ratios).toFixed(2)}–${Math.max(...ratios).toFixed(2)})` : '';
+  if (reach?.kind !== 'at most more') return `${ratio.toFixed(2)}${range}`;
+  return `${ratio < 0 ? '' : '+'}${ratio.toFixed(2)} ${unit}${range}`;
 }
 
 function reachText({ kind, value }: Reach, unit: string): string {
