@@ -66,12 +66,20 @@ export class DeltaStream {
 
   /** Resolves when everything written so far is durable; rejects when any of it was refused. */
   flush(): Promise<void> {
-    this.cut();
+    this.end();
     return dropped(this.whenDurable());
   }
 
-  /** Appends what is merged so far, whatever is under way. */
+  /** Appends what is merged so far, whatever is under way, but for half of a pair whose other half is still to come. */
   cut(): void {
+    const half = HIGH_SURROGATE_AT_END.exec(this.text)?.[0] ?? '';
+    const whole = this.text.slice(0, this.text.length - half.length);
+    this.reset(half);
+    if (whole !== '') this.send(whole);
+  }
+
+  /** Appends everything: nothing follows, or nobody knows when. */
+  end(): void {
     const { text } = this;
     this.reset('');
     if (text !== '') this.send(text);
@@ -100,15 +108,10 @@ export class DeltaStream {
     if (this.deltas >= this.maxDeltas) this.cutIfRoom();
   }
 
-  /** The other half of a pair is still to come. */
   private cutIfRoom(): void {
     clearTimeout(this.timer);
     this.timer = undefined;
-    if (this.underWay >= MAX_UNDER_WAY) return;
-    const half = HIGH_SURROGATE_AT_END.exec(this.text)?.[0] ?? '';
-    const whole = this.text.slice(0, this.text.length - half.length);
-    this.reset(half);
-    if (whole !== '') this.send(whole);
+    if (this.underWay < MAX_UNDER_WAY) this.cut();
   }
 
   private reset(text: string): void {
@@ -119,7 +122,9 @@ export class DeltaStream {
     if (text === '') this.target.merging.delete(this);
   }
 
+  /** After a refusal nothing more: what follows a hole would look as if there were none. */
   private send(text: string): void {
+    if (this.failure) return;
     this.underWay += 1;
     this.target.append(text.toWellFormed()).then(
       () => this.settled(),

@@ -1,4 +1,10 @@
-import type { TaskEventPayloads, TaskEventType, TaskMessageLevel, TaskProgressPayload } from '@taskbridge/protocol';
+import {
+  isTerminalEventType,
+  type TaskEventPayloads,
+  type TaskEventType,
+  type TaskMessageLevel,
+  type TaskProgressPayload,
+} from '@taskbridge/protocol';
 import type { ProgressDetails } from '../executors/task-handler.js';
 import type { AppendResult, EventStore } from '../stores/event.store.js';
 import type { SuspensionRequest } from '../stores/records.js';
@@ -95,13 +101,18 @@ export class TaskAttempt {
     for (const stream of this.merging) stream.cut();
   }
 
+  /** The same where the run may not go on: also half a character, whose other half will not come. */
+  private endStreams(): void {
+    for (const stream of this.merging) stream.end();
+  }
+
   /**
    * Asks one question or several at once, all or none of them; resolves with their suspend ids, in order. Waits for the
    * reports before it. Rejects with `INVALID_TASK_STATE` where nobody could resume the task.
    */
   suspend(requests: SuspensionRequest | readonly SuspensionRequest[], options: ReportOptions = {}): Promise<string[]> {
     const list = isList(requests) ? requests : [requests];
-    this.cutStreams();
+    this.endStreams();
     return this.order.exclusive(async () => {
       this.assertResumable();
       const { taskId, attempt } = this;
@@ -134,7 +145,7 @@ export class TaskAttempt {
     if (reason !== undefined) {
       return this.report('TASK_CANCELLED', { reason }, options);
     }
-    this.cutStreams();
+    this.endStreams();
     return this.order.exclusive(async () => {
       const task = await this.ports.registry.getTask(this.taskId);
       return this.append('TASK_CANCELLED', { reason: task?.cancelReason ?? 'cancelled_by_user' }, options);
@@ -143,7 +154,7 @@ export class TaskAttempt {
 
   /** Resolves when every report so far has settled, refused ones included. */
   settled(): Promise<void> {
-    this.cutStreams();
+    this.endStreams();
     return this.order.settled();
   }
 
@@ -152,7 +163,8 @@ export class TaskAttempt {
     payload: TaskEventPayloads[T],
     options?: ReportOptions,
   ): Promise<AppendResult> {
-    this.cutStreams();
+    if (isTerminalEventType(type)) this.endStreams();
+    else this.cutStreams();
     return this.order.ordinary(() => this.append(type, payload, options));
   }
 

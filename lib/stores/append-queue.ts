@@ -49,8 +49,8 @@ export class AppendQueue {
   }
 
   /**
-   * The next flush: at least one append, unless all of the line is parked. Within one flush the numbers of a task
-   * ascend and no id comes twice, because the statement compares with what is stored, not with its own input.
+   * The next flush: at least one append, unless all of the line is parked. Within one flush the numbers of an
+   * attempt ascend and no id comes twice, because the statement compares with what is stored, not with its own input.
    */
   take(limits: FlushLimits): QueuedAppend[] {
     const taken: QueuedAppend[] = [];
@@ -62,7 +62,7 @@ export class AppendQueue {
       if (append === undefined || this.parkIfHeld(append)) continue;
       bytes += append.record.length;
       if (taken.length > 0 && (bytes > limits.maxBytes || repeats(append, numbers, ids))) break;
-      if (append.appendNo !== null) numbers.set(append.taskId, append.appendNo);
+      if (append.appendNo !== null) numbers.set(attemptOf(append), append.appendNo);
       else if (append.appendId !== null) ids.add(append.appendId);
       taken.push(append);
     }
@@ -116,8 +116,13 @@ export class AppendQueue {
   }
 }
 
+/** Each attempt has numbers of its own: reports of a superseded one must not cut the flushes of its successor short. */
+function attemptOf({ taskId, attempt }: QueuedAppend): string {
+  return `${taskId} ${attempt}`;
+}
+
 function repeats(append: QueuedAppend, numbers: Map<string, number>, ids: Set<string>): boolean {
   if (append.appendNo === null) return append.appendId !== null && ids.has(append.appendId);
-  const last = numbers.get(append.taskId);
+  const last = numbers.get(attemptOf(append));
   return last !== undefined && append.appendNo <= last;
 }

@@ -9,7 +9,7 @@ import { TASKBRIDGE_DATA_SOURCE } from '../taskbridge.tokens.js';
 import { AttachmentStore, type AttachmentUpload } from './attachment.store.js';
 import { type AttachmentSql, attachmentSql } from './attachment.sql.js';
 import type { StoreOptions } from './event.store.js';
-import { dateOrNull, preparedRows, rawCount, type RawRow, rawRows } from './raw-query.js';
+import { dateOrNull, rawCount, type RawRow, rawRows } from './raw-query.js';
 import type { AttachmentRecord } from './records.js';
 import { tableNames } from './table-names.js';
 
@@ -65,7 +65,7 @@ export class PostgresAttachmentStore extends AttachmentStore {
 
   async list(taskId: string, options: StoreOptions = {}): Promise<AttachmentRecord[]> {
     if (!isUuid(taskId)) return [];
-    return (await preparedRows(options.manager ?? this.dataSource, this.sql.list, [taskId])).map(attachmentOf);
+    return (await rawRows(options.manager ?? this.dataSource, this.sql.list, [taskId])).map(attachmentOf);
   }
 
   open(attachment: AttachmentRecord): Readable {

@@ -48,8 +48,8 @@ export async function rawRows(source: DataSource | EntityManager, text: string, 
 }
 
 /**
- * The same for what every request does: prepared once per connection, which spares the server more than half of a short
- * statement's time. Only for statements that use one index whatever their values, because the plan is kept too. In a
+ * The same, prepared once per connection, which spares the server more than half of a short statement's time. Only for
+ * inserts: the plan is kept too, and one that was made while a table was small goes on scanning it when it has grown. In a
  * transaction of the caller's, and behind a pooler, it is sent as text.
  */
 export async function preparedRows(

@@ -3,7 +3,7 @@ import type { DataSource, EntityManager } from 'typeorm';
 import { validate as isUuid } from 'uuid';
 import { TaskBridgeError, taskNotFound } from '../taskbridge.errors.js';
 import { TASKBRIDGE_DATA_SOURCE } from '../taskbridge.tokens.js';
-import { preparedRows, type RawRow, rawRows } from './raw-query.js';
+import { type RawRow, rawRows } from './raw-query.js';
 import type { TaskRecord } from './records.js';
 import { rowTurns } from './row-turns.js';
 import { tableNames } from './table-names.js';
@@ -199,7 +199,7 @@ export class TaskLeaseStore {
 
   /** Waits for a row that somebody holds without keeping a connection for it. */
   private onRow(taskId: string, sql: string, values: unknown[], patienceMs?: number): Promise<RawRow[]> {
-    return rowTurns(this.dataSource).take(taskId, () => preparedRows(this.dataSource, sql, values), patienceMs);
+    return rowTurns(this.dataSource).take(taskId, () => rawRows(this.dataSource, sql, values), patienceMs);
   }
 }
 

@@ -25,7 +25,7 @@ import {
 } from './event.store.js';
 import { LogWaiters } from './log-waiters.js';
 import { LogMailbox } from './log-mailbox.js';
-import { epochMs, preparedRows, rawRows } from './raw-query.js';
+import { epochMs, rawRows } from './raw-query.js';
 import type { LogEvent } from './records.js';
 import { tableNames } from './table-names.js';
 import { isInTransaction } from './transactions.js';
@@ -65,7 +65,7 @@ where e.task_id = $1 and e.seq > $2 order by e.seq limit $3`;
 
   async listAfter(taskId: string, afterSeq: number, limit: number): Promise<LogEvent[]> {
     if (!isUuid(taskId)) return [];
-    const rows = await preparedRows(this.dataSource, this.listSql, [taskId, afterSeq, limit]);
+    const rows = await rawRows(this.dataSource, this.listSql, [taskId, afterSeq, limit]);
     return rows.map((row) => {
       const [seq, code, createdMs, payloadJson] = row as [number, number, number, string];
       const type = TASK_EVENT_TYPES[code];
@@ -101,7 +101,7 @@ where e.task_id = $1 and e.seq > $2 order by e.seq limit $3`;
 
   private async isOpen(taskId: string): Promise<boolean> {
     if (!isUuid(taskId)) return false;
-    const [row] = await preparedRows(this.dataSource, this.statusSql, [taskId]);
+    const [row] = await rawRows(this.dataSource, this.statusSql, [taskId]);
     return row?.[0] === true;
   }
 

@@ -1,11 +1,10 @@
-import { Inject, Injectable } from '@nestjs/common';
+import { Inject, Injectable, type OnModuleDestroy } from '@nestjs/common';
 import { TASK_STATUSES } from '@taskbridge/protocol';
 import type { DataSource, EntityManager } from 'typeorm';
 import { validate as isUuid } from 'uuid';
 import { TaskBridgeError, validationError } from '../taskbridge.errors.js';
 import { TASKBRIDGE_DATA_SOURCE } from '../taskbridge.tokens.js';
 import { storableJson } from './append-command.js';
-import { type FailureKind, failureKind } from './append-failure.js';
 import type { StoreOptions } from './event.store.js';
 import { poolWork } from './pool-work.js';
 import { preparedRows, rawCount, type RawRow, rawRows } from './raw-query.js';
@@ -29,13 +28,13 @@ import { inTransaction, isInTransaction, withTaskRow } from './transactions.js';
 
 /** A key that vanishes between the refused insert and the read was retained away; the next try creates the task. */
 const CREATE_TRIES = 3;
-/** Why a statement for many may have failed because of one of them. */
-const SHARED_FAILURES: readonly FailureKind[] = ['locked', 'input'];
+/** A larger one goes alone: the others would wait for it. */
+const MAX_SHARED_CHARACTERS = 65_536;
 const MAX_ERROR_LENGTH = 2_000;
 
 /** The task rows in Postgres. */
 @Injectable()
-export class TypeOrmTaskRegistry extends TaskRegistry {
+export class TypeOrmTaskRegistry extends TaskRegistry implements OnModuleDestroy {
   private readonly sql: RegistrySql;
   private readonly inserts: TaskInserts;
 
@@ -43,6 +42,11 @@ export class TypeOrmTaskRegistry extends TaskRegistry {
     super();
     this.sql = registrySql(tableNames(dataSource));
     this.inserts = new TaskInserts(dataSource, this.sql.insertMany);
+  }
+
+  /** Before the pool ends; bounded as everything that waits for the pool is. */
+  onModuleDestroy(): Promise<void> {
+    return this.inserts.settled();
   }
 
   transaction<T>(work: (manager: EntityManager) => Promise<T>, row?: TaskRowWait): Promise<T> {
@@ -63,16 +67,19 @@ export class TypeOrmTaskRegistry extends TaskRegistry {
   async createTask(task: NewTask, options: StoreOptions = {}): Promise<TaskCreation> {
     const row = newRowOf(task);
     if (options.manager !== undefined) return this.insert(row, this.sql.insert, options);
-    let insert = () => this.insertAmongOthers(row);
+    let isShared = row.input.length + row.metadata.length <= MAX_SHARED_CHARACTERS;
+    let wasShared = false;
     return rowTurns(this.dataSource).take(turnOfCreate(task), async () => {
       try {
-        return await insert();
-      } catch (error) {
-        if (!SHARED_FAILURES.includes(failureKind(error))) throw error;
+        if (isShared) return await this.insertAmongOthers(row);
+      } catch {
+        // One among them could not be inserted, or not now, or their connection was lost. Alone, each fails by itself.
+        wasShared = true;
+        isShared = false;
       }
-      // One among them could not be inserted, or not now, and it need not be this one.
-      insert = () => this.insert(row, this.sql.insertSoon, options);
-      return insert();
+      const creation = await this.insert(row, this.sql.insertSoon, {});
+      // What was given up may have been done.
+      return wasShared && creation.task.taskId === task.taskId ? { ...creation, created: true } : creation;
     });
   }
 
@@ -82,7 +89,7 @@ export class TypeOrmTaskRegistry extends TaskRegistry {
     }
     if (!isUuid(taskId)) return undefined;
     const sql = options.lock === true ? this.sql.getLocked : this.sql.get;
-    const [row] = await preparedRows(this.source(options), sql, [taskId]);
+    const [row] = await rawRows(this.source(options), sql, [taskId]);
     return row === undefined ? undefined : taskOf(row);
   }
 
@@ -91,7 +98,7 @@ export class TypeOrmTaskRegistry extends TaskRegistry {
     clientRequestId: string,
     options: StoreOptions = {},
   ): Promise<TaskCreation | undefined> {
-    const [row] = await preparedRows(this.source(options), this.sql.findByRequest, [ownerId, clientRequestId]);
+    const [row] = await rawRows(this.source(options), this.sql.findByRequest, [ownerId, clientRequestId]);
     if (row === undefined) return undefined;
     return { task: taskOf(row), created: false, requestHash: String(row[AFTER_TASK_COLUMNS]) };
   }
@@ -139,7 +146,8 @@ export class TypeOrmTaskRegistry extends TaskRegistry {
   private async insertAmongOthers(row: NewRow): Promise<TaskCreation> {
     const times = await this.inserts.insert(row.task.taskId, recordOf(row));
     if (times !== undefined) return creationOf(row, times);
-    return this.insert(row, this.sql.insertSoon, {});
+    const existing = await this.findByClientRequestId(row.task.ownerId, row.task.clientRequestId);
+    return existing ?? this.insert(row, this.sql.insertSoon, {});
   }
 
   private async insert(row: NewRow, sql: string, options: StoreOptions): Promise<TaskCreation> {
@@ -154,7 +162,7 @@ export class TypeOrmTaskRegistry extends TaskRegistry {
   }
 
   private onRow(taskId: string, sql: string, values: unknown[]): Promise<RawRow[]> {
-    return rowTurns(this.dataSource).take(taskId, () => preparedRows(this.dataSource, sql, values));
+    return rowTurns(this.dataSource).take(taskId, () => rawRows(this.dataSource, sql, values));
   }
 
   private source(options: StoreOptions): DataSource | EntityManager {

@@ -1,5 +1,5 @@
 import { formatEventId, type GapMode } from '@taskbridge/protocol';
-import type { ServerResponse } from 'node:http';
+import { ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Writable } from 'node:stream';
 import type { StreamCloseReason } from '../observability/transport-diagnostics.js';
@@ -85,10 +85,14 @@ export class SseSink extends FollowerSink implements Drainable {
   }
 }
 
-/** What is written to the socket is the body as it is: HTTP/1, ended by the connection, its head written. */
+/**
+ * What is written to the socket is the body as it is: HTTP/1, ended by the connection, its head written, and nobody of the
+ * host's between that would see or change what is written.
+ */
 function isUnframed(response: ServerResponse): response is ServerResponse & { socket: Socket } {
   const { socket, req, headersSent, useChunkedEncodingByDefault: isChunked } = response;
-  return req.httpVersionMajor === 1 && !isChunked && headersSent && socket !== null;
+  const isPlain = response.write === ServerResponse.prototype.write && req.httpVersionMajor === 1;
+  return isPlain && !isChunked && headersSent && socket !== null;
 }
 
 function ignore(): void {}

@@ -64,8 +64,11 @@ export class StreamFollower implements Ticking, SinkOwner, TailFollower {
   pump(): void {
     if (this.pumping) return;
     this.pumping = true;
-    while (this.state === 'idle' && this.step());
-    this.pumping = false;
+    try {
+      while (this.state === 'idle' && this.step());
+    } finally {
+      this.pumping = false;
+    }
   }
 
   written(): void {

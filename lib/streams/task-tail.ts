@@ -13,6 +13,7 @@ export interface TailContext {
   /** New frames are there: calls `emit` of this tail soon, once for everything that has come until then. */
   schedule(tail: TaskTail): void;
   readFailed(taskId: string, error: unknown): void;
+  followerFailed(taskId: string, error: unknown): void;
 }
 
 /** Told whenever the tail has something new, or is gone. */
@@ -57,7 +58,7 @@ export class TaskTail {
   ) {
     this.ring = new FrameRing(context.ring);
     this.subject.subscribe(() => {
-      for (const follower of this.followers) follower.pump();
+      for (const follower of this.followers) this.wake(follower);
     });
   }
 
@@ -136,6 +137,15 @@ export class TaskTail {
     const frames = this.fresh;
     this.fresh = [];
     if (frames.length > 0) this.subject.next(frames);
+  }
+
+  /** What fails for one, in a host's metrics for instance, is no reason for the others to miss anything. */
+  private wake(follower: TailFollower): void {
+    try {
+      follower.pump();
+    } catch (error) {
+      this.context.followerFailed(this.taskId, error);
+    }
   }
 
   private push(frame: EventFrame): void {

@@ -46,6 +46,7 @@ export class TaskTails implements Ticking {
       read: (taskId, afterSeq, limit) => this.read(taskId, afterSeq, limit),
       schedule: (tail) => this.schedule(tail),
       readFailed: (taskId, error) => this.readFailed(taskId, error),
+      followerFailed: (taskId, error) => this.logger.error(`A follower of task ${taskId} failed: ${messageOf(error)}`),
     };
   }
 

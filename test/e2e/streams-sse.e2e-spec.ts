@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import type { FastifyInstance } from 'fastify';
 import { connect } from 'node:net';
 import { v7 as uuidv7 } from 'uuid';
 import type { SseStreamSettings } from '../../lib/taskbridge.options.js';
@@ -206,6 +207,28 @@ function withTask(
 ): Promise<void> {
   return withStreamApp({ taskBridge: { streams: { sse } } }, async (app) => work(app, await app.taskWith(2)));
 }
+
+it("goes through what a host has put around the response's write", async () => {
+  const prepare = (_app: unknown, fastify: FastifyInstance): void => {
+    fastify.addHook('onRequest', async (_request, { raw }) => {
+      const write = raw.write.bind(raw) as (chunk: string, ...rest: unknown[]) => boolean;
+      const masking = (chunk: unknown, ...rest: unknown[]) =>
+        write(String(chunk).replaceAll('secret', '******'), ...rest);
+      Object.assign(raw, { write: masking });
+    });
+  };
+  await withStreamApp({ prepare }, async (app) => {
+    const taskId = await app.createTask();
+    const client = app.sse(taskId);
+    await client.answered();
+    await app.start(taskId);
+    await app.progress(taskId, 1, 'a secret');
+    await app.complete(taskId);
+    await client.ended();
+    expect(client.text).toContain('a ******');
+    expect(client.text).not.toContain('secret');
+  });
+});
 
 describe('an idle SSE stream', () => {
   it('beats with a comment and a data frame that carries the cursor but no id', async () => {

@@ -53,6 +53,24 @@ describe('creates that share a statement', () => {
     expect((await waiting)?.created).toBe(false);
   });
 
+  it.each([
+    ['an error of its own', 'QUOTA'],
+    ["a policy's", '42501'],
+    ['that of a timeout', '57014'],
+  ])("are not refused for what a host's trigger refuses one of them for, with %s", async (_, state) => {
+    await world.query(`create or replace function refuse() returns trigger language plpgsql as $$ begin
+      if new.app_id = 'refused' then raise exception 'refused' using errcode = '${state}'; end if; return new; end $$`);
+    await world.query('create trigger refuse before insert on taskbridge_tasks for each row execute function refuse()');
+    const { registry } = world.processOf(0);
+    const outcomes = await Promise.allSettled(
+      Array.from({ length: 50 }, (__, index) =>
+        registry.createTask(newTask({ appId: index === 20 ? 'refused' : 'app' })),
+      ),
+    );
+    await world.query('drop trigger refuse on taskbridge_tasks');
+    expect(outcomes.flatMap(({ status }, index) => (status === 'rejected' ? [index] : []))).toEqual([20]);
+  });
+
   it('are not refused for what one of them cannot store', async () => {
     const { registry } = world.processOf(0);
     const outcomes = await Promise.allSettled(

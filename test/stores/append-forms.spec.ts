@@ -58,15 +58,16 @@ describe('the statements for plain appends', () => {
     return taskIds;
   }
 
-  /** As the lane builds a flush: the numbers of one task ascend. */
+  /** As the lane builds a flush: the numbers of one attempt ascend. */
   function randomFlush(taskIds: readonly string[], random: (below: number) => number, size: number): PreparedAppend[] {
     const known = [...taskIds, uuidv7()];
     const numbers = new Map<string, number>();
     return Array.from({ length: size }, () => {
       const taskId = known[random(known.length)] ?? '';
-      const appendNo = (numbers.get(taskId) ?? random(3)) + 1 + random(2);
-      numbers.set(taskId, appendNo);
-      const command = { taskId, attempt: random(3), appendNo };
+      const attempt = random(3);
+      const appendNo = (numbers.get(`${taskId} ${attempt}`) ?? random(3)) + 1 + random(2);
+      numbers.set(`${taskId} ${attempt}`, appendNo);
+      const command = { taskId, attempt, appendNo };
       return random(2) === 0
         ? prepareAppend({ ...command, type: 'TASK_PROGRESS', payload: { progress: 5 } }, 1_000)
         : prepareAppend({ ...command, type: 'TASK_MESSAGE', payload: { message: 'm' } }, 1_000);

@@ -58,7 +58,7 @@ describe('where a statement may take less time than one try waits for a row, a h
     await runner.startTransaction();
     const task = newTask();
     await stores.registry.createTask(task, { manager: runner.manager });
-    const outcome = await triedWhileHeld(() => own.registry.createTask(task));
+    const outcome = await triedWhileHeld(() => own.registry.createTask({ ...task, taskId: newTask().taskId }));
     await runner.commitTransaction();
     await runner.release();
     expect(await outcome()).toMatchObject({ created: false, task: { taskId: task.taskId } });

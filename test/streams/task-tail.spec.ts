@@ -31,6 +31,7 @@ class TailScene {
       read: (_taskId, afterSeq, limit) => this.read(afterSeq, limit),
       schedule: (tail) => setImmediate(() => tail.emit()),
       readFailed: () => (this.failures += 1),
+      followerFailed: () => (this.failures += 1),
     };
     this.tail = new TaskTail(TASK_ID, startSeq, context);
     this.tail.batches$.subscribe((frames: readonly EventFrame[]) => this.emitted.push(...frames.map(({ seq }) => seq)));
@@ -157,5 +158,21 @@ describe('frames', () => {
     const sse = scene.tail.next(0, 1)?.sse().toString() ?? '';
     expect(sse.trimEnd().split('\n')).toHaveLength(2);
     expect(JSON.parse(sse.split('data: ')[1] ?? '').payload).toEqual({ message: 'a\nb' });
+  });
+
+  it('wakes the other followers when one of them fails', () => {
+    const scene = new TailScene();
+    const woken: number[] = [];
+    const follower = (id: number) => ({
+      pump: () => {
+        woken.push(id);
+        if (id === 1) throw new Error('a metric could not be recorded');
+      },
+    });
+    for (const id of [0, 1, 2]) scene.tail.attach(follower(id));
+    scene.tail.accept(events(1, 1));
+    scene.tail.emit();
+    expect(woken).toEqual([0, 1, 2]);
+    expect(scene.failures).toBe(1);
   });
 });

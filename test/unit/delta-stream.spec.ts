@@ -133,4 +133,36 @@ describe('A stream of deltas', () => {
     await stream.flush();
     expect(log.texts).toEqual(['a', '😀', 'b', '\ufffd']);
   });
+
+  it.each([1_000, 4_096, 8_192, 9_000])('keeps pairs whole that were cut after %i characters', async (size) => {
+    const text = `a${'😀'.repeat(10_000)}`;
+    for (let start = 0; start < text.length; start += size) await stream.write(text.slice(start, start + size));
+    await stream.flush();
+    expect(log.texts.join('')).toBe(text);
+  });
+
+  it('keeps a pair whole that another report comes between', async () => {
+    await stream.write('a\ud83d');
+    stream.cut();
+    await stream.write('\ude00b');
+    await stream.flush();
+    expect(log.texts).toEqual(['a', '😀b']);
+  });
+
+  it('appends half a pair at its end', async () => {
+    await stream.write('a\ud83d');
+    stream.end();
+    expect(log.texts).toEqual(['a\ufffd']);
+  });
+
+  it('appends nothing after what was refused', async () => {
+    log.isOpen = false;
+    await stream.write('x'.repeat(8_192));
+    await stream.write('next');
+    log.settleNext(new Error('too large'));
+    await turns();
+    await jest.advanceTimersByTimeAsync(50);
+    expect(log.texts).toEqual(['x'.repeat(8_192)]);
+    await expect(stream.flush()).rejects.toThrow('too large');
+  });
 });
