@@ -56,7 +56,7 @@ defineBench(async (context) => {
   const { report, pairs, scale } = context;
   const clients = await FollowerProcess.open(context);
   const create = (port: number) => async (): Promise<Figures> => {
-    const load = { port, connections: scale(CONNECTIONS, 4), durationMs: scale(1_200, 100) };
+    const load = { port, connections: scale(CONNECTIONS, 4), durationMs: scale(1_000, 100) };
     return (await clients.calls.call('createTasks', load)) as Figures;
   };
   const path = 'create over HTTP';

@@ -46,7 +46,7 @@ class Delivery {
 
   async measure(group: FollowerGroup, rate: number, append: Append): Promise<Figures> {
     await group.start(1);
-    const total = await openLoop(rate, this.context.scale(1_500, 200), (call) => append(call % TASKS));
+    const total = await openLoop(rate, this.context.scale(1_200, 200), (call) => append(call % TASKS));
     await group.reached(total);
     const { p50, p99 } = await group.result();
     return { p50, p99 };

@@ -17,7 +17,7 @@ import { bareTarget, ourTarget } from './support/targets.js';
 
 /** Broadcasts that may be on their way to the clients. */
 const WINDOW = 4;
-const DELIVERIES_PER_RUN = 100_000;
+const DELIVERIES_PER_RUN = 75_000;
 const PACED_DELIVERIES_PER_SECOND = 20_000;
 /** Clients whose latency is read. */
 const SAMPLES = 50;
@@ -112,7 +112,7 @@ async function measure(
   const { report, pairs, scale } = context;
   const variant = `${followers.toLocaleString('en')} ${kind} followers`;
   const pace = PACED_DELIVERIES_PER_SECOND / followers;
-  const durationMs = scale(1_500, 100);
+  const durationMs = scale(1_000, 100);
   const latency = await pairs(
     () => fanOut.pacedBare(pace, durationMs),
     () => fanOut.pacedOurs(pace, durationMs),

@@ -18,7 +18,7 @@ async function paced(
   group: FollowerGroup,
   send: (task: number) => Promise<unknown>,
 ): Promise<Figures> {
-  const [rate, durationMs] = [scale(10_000, 500), scale(2_000, 200)];
+  const [rate, durationMs] = [scale(10_000, 500), scale(1_500, 200)];
   await group.start(10);
   const startedUs = nowUs();
   const total = await openLoop(rate, durationMs, (call) => send(call % group.size));

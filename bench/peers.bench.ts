@@ -67,7 +67,7 @@ async function latency({ scale }: BenchContext, side: Side): Promise<Figures> {
     const producedUs = TIME.exec(message)?.[1];
     if (producedUs !== undefined) times.push((nowUs() - Number(producedUs)) / 1_000);
   };
-  const total = await openLoop(scale(1_000, 100), scale(2_000, 200), (call) =>
+  const total = await openLoop(scale(1_000, 100), scale(1_500, 200), (call) =>
     side.report(call % TASKS, `t=${nowUs()}`),
   );
   while (times.length < total) await new Promise((resolve) => setTimeout(resolve, 5));
@@ -79,7 +79,7 @@ async function throughput({ scale }: BenchContext, side: Side): Promise<Figures>
   const count = { sent: 0, received: 0 };
   side.onReport = () => (count.received += 1);
   const startMs = performance.now();
-  await closedLoop(TASKS, scale(2_000, 200), (task) => {
+  await closedLoop(TASKS, scale(1_500, 200), (task) => {
     count.sent += 1;
     return side.report(task, '');
   });

@@ -23,7 +23,7 @@ async function run(
   { clients, origin, attempts, name, write }: Streams,
 ): Promise<Figures> {
   const { scale } = context;
-  const durationMs = scale(4_000, 300);
+  const durationMs = scale(3_000, 300);
   const taskIds = attempts.map(({ taskId }) => taskId);
   const before = await storedEvents(database, taskIds);
   const targets = taskIds.map((taskId, index) => ourTarget(origin, 'websocket', taskId, `${before[index] ?? 0}-0`));
