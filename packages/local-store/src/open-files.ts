@@ -1,4 +1,4 @@
-import { realpathSync, statSync } from 'node:fs';
+import { readlinkSync, realpathSync, statSync } from 'node:fs';
 import path from 'node:path';
 import { StoreLockedError } from './errors.js';
 
@@ -6,13 +6,16 @@ import { StoreLockedError } from './errors.js';
 // file. A second open in this process is therefore refused before it opens anything.
 const openNames = new Set<string>();
 
-/** A file that this process has open as a store, by its path and, once it exists, by its identity on the disk. */
+/** As many as systems follow. */
+const MAX_LINKS = 40;
+
+/** A file that this process has open as a store, by its {@link realPath} and, once it exists, by its identity on the disk. */
 export class OpenFile {
   private readonly names = new Set<string>();
 
   /** @throws StoreLockedError when this process has it open. */
   constructor(private readonly file: string) {
-    const names = [realPath(file), ...identity(file)];
+    const names = [file, ...identity(file)];
     if (names.some((name) => openNames.has(name))) {
       throw new StoreLockedError(file, new Error('This process has it open already'));
     }
@@ -43,12 +46,27 @@ function identity(file: string): string[] {
   return stat === undefined ? [] : [`${stat.dev}:${stat.ino}`];
 }
 
-/** Of a file, or the part of its path, that exists. */
-function realPath(file: string): string {
+/**
+ * The path without symbolic links, as far as it exists: SQLite keeps the log beside the file itself, not beside a link
+ * to it.
+ */
+export function realPath(file: string, links = 0): string {
   try {
     return realpathSync(file);
   } catch {
     const parent = path.dirname(file);
-    return parent === file ? file : path.join(realPath(parent), path.basename(file));
+    if (parent === file) return file;
+    const target = links < MAX_LINKS ? linkTarget(file) : undefined;
+    if (target !== undefined) return realPath(path.resolve(realPath(parent), target), links + 1);
+    return path.join(realPath(parent), path.basename(file));
+  }
+}
+
+/** Undefined for what is no link. */
+function linkTarget(file: string): string | undefined {
+  try {
+    return readlinkSync(file);
+  } catch {
+    return undefined;
   }
 }

@@ -1,4 +1,5 @@
 import { LocalTaskStore } from './local-task-store.js';
+import { realPath } from './open-files.js';
 import { localTaskStoreOptions, resolveSettings, type LocalTaskStoreOptions } from './settings.js';
 import { tellingFailures } from './store-failures.js';
 import { StoreDatabase } from './store-database.js';
@@ -13,7 +14,8 @@ import { openStoreFile } from './store-file.js';
  * StoreNewerError, StoreForeignError, StoreDiskFullError
  */
 export function openLocalTaskStore(options: LocalTaskStoreOptions): LocalTaskStore {
-  const settings = resolveSettings(options);
+  const resolved = resolveSettings(options);
+  const settings = { ...resolved, path: realPath(resolved.path) };
   const file = openStoreFile(settings);
   const database = new StoreDatabase(file, settings.path);
   try {

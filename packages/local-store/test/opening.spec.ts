@@ -152,6 +152,22 @@ describe('the file of a local task store', () => {
     expect(folder.open().snapshot().running).toEqual([]);
   });
 
+  it('is found with its log by a symbolic link to it', () => {
+    const killed = path.join(folder.folder, 'killed.db');
+    const link = path.join(folder.folder, 'link.db');
+    symlinkSync('killed.db', link);
+    openLocalTaskStore({ path: link }).close();
+    expect(readdirSync(folder.folder).filter((name) => name.startsWith('link'))).toEqual(['link.db']);
+    const store = folder.open();
+    start(store, task('a'));
+    store.recordFinal({ ...task('a'), status: 'completed', payload: 'ok' });
+    // As a kill leaves it: the pages that the log alone has are missing in the file.
+    for (const suffix of ['', '-wal']) copyFileSync(`${folder.file}${suffix}`, `${killed}${suffix}`);
+    const again = folder.open({ path: link, onCorrupt: 'set-aside' });
+    expect(again.setAsidePath).toBeNull();
+    expect(pendingIds(again)).toEqual(['a/attempt-1/final']);
+  });
+
   it('stays locked for other processes when this one tries to open it again', async () => {
     const store = folder.open();
     start(store, task('a'));
