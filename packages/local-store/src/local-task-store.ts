@@ -2,8 +2,9 @@ import { createHash } from 'node:crypto';
 import { checkAttempt, checkExitCode, checkName, checkSequence, cutBytes, payloadBytes } from './arguments.js';
 import { DiskRoom } from './disk-room.js';
 import { ChunkTooLargeError, FinalConflictError, SequenceConflictError, StoreDiskFullError } from './errors.js';
+import { FileRoom } from './file-room.js';
 import type { ReceiptStore, RecoveryStore, ResultOutbox } from './interfaces.js';
-import { messageId, parseMessageId } from './message-id.js';
+import { messageId, parseMessageId, type MessagePlace } from './message-id.js';
 import { OutboxMessages } from './outbox-messages.js';
 import { OutputStreams, type OutputStream } from './output-streams.js';
 import type {
@@ -41,6 +42,7 @@ export class LocalTaskStore implements ReceiptStore, ResultOutbox, RecoveryStore
   private readonly streams: OutputStreams;
   private readonly spool: Spool;
   private readonly room: DiskRoom;
+  private readonly fileRoom: FileRoom;
   private readonly largestFinalBytes: number;
   private readonly telemetry: TelemetryHooks;
 
@@ -58,6 +60,7 @@ export class LocalTaskStore implements ReceiptStore, ResultOutbox, RecoveryStore
     this.spool = new Spool(this.counters, this.executions, this.messages, this.streams, settings);
     this.largestFinalBytes = Math.max(settings.terminalReserveBytes, this.executions.largestReserveBytes());
     this.room = new DiskRoom(database, settings, this.largestFinalBytes);
+    this.fileRoom = new FileRoom(database, settings, this.counters, this.executions, this.spool);
     this.telemetry = new TelemetryHooks(telemetry, () => this.spool.status());
     // The cap may have been lowered since the last run.
     this.change('process-crash', (rotated) => rotated.push(...this.spool.rotateToCap()));
@@ -66,14 +69,16 @@ export class LocalTaskStore implements ReceiptStore, ResultOutbox, RecoveryStore
   recordReceived(task: TaskAttempt): ReceivedTask {
     checkAttempt(task);
     const { taskId, executionAttemptId } = task;
+    const { maxFileBytes } = this.settings;
     return this.change(
       'power-loss',
-      () => {
+      (rotated) => {
         const known = this.executions.find(taskId, executionAttemptId);
         if (known !== undefined) return { ...known.state, duplicate: true };
         this.room.require(RECEIPT_BYTES);
         this.spool.requireReserveForOneMore();
         this.executions.forgetSettledBefore(Date.now() - this.settings.finishedTaskRetentionMs);
+        if (maxFileBytes !== null) rotated.push(...this.fileRoom.makeForOneMore(maxFileBytes));
         this.executions.receive(task, this.settings.terminalReserveBytes, Date.now());
         return { ...this.executions.require(task, 'received').state, duplicate: false };
       },
@@ -84,10 +89,12 @@ export class LocalTaskStore implements ReceiptStore, ResultOutbox, RecoveryStore
   recordStarted(taskId: string, executionAttemptId: string): TaskState {
     const task = { taskId, executionAttemptId };
     checkAttempt(task);
-    return this.change('power-loss', () => {
-      this.executions.start(this.executions.require(task, 'received').id, Date.now());
-      return this.executions.require(task, 'running').state;
-    });
+    return this.makingRoom(0, () =>
+      this.change('power-loss', () => {
+        this.executions.start(this.executions.require(task, 'received').id, Date.now());
+        return this.executions.require(task, 'running').state;
+      }),
+    );
   }
 
   discardReceived(taskId: string, executionAttemptId: string): boolean {
@@ -170,15 +177,7 @@ export class LocalTaskStore implements ReceiptStore, ResultOutbox, RecoveryStore
   ackMessage(id: string): boolean {
     const place = parseMessageId(id);
     if (place === undefined) return this.database.read(() => false);
-    return this.change('process-crash', () => {
-      const execution = this.executions.find(place.taskId, place.executionAttemptId);
-      const message = execution && this.messages.find(execution.id, place);
-      if (message === undefined || message.lastSequence !== place.lastSequence) return false;
-      if (place.kind === 'output') this.spool.removeChunk(message, execution?.state.status === 'running');
-      else this.messages.remove(message);
-      this.executions.settle(message.executionId, Date.now());
-      return true;
-    });
+    return this.makingRoom(0, () => this.change('process-crash', () => this.removeDelivered(place)));
   }
 
   snapshot(): StoreSnapshot {
@@ -204,6 +203,16 @@ export class LocalTaskStore implements ReceiptStore, ResultOutbox, RecoveryStore
 
   close(): void {
     this.database.close();
+  }
+
+  private removeDelivered(place: MessagePlace): boolean {
+    const execution = this.executions.find(place.taskId, place.executionAttemptId);
+    const message = execution && this.messages.find(execution.id, place);
+    if (message === undefined || message.lastSequence !== place.lastSequence) return false;
+    if (place.kind === 'output') this.spool.removeChunk(message, execution?.state.status === 'running');
+    else this.messages.remove(message);
+    this.executions.settle(message.executionId, Date.now());
+    return true;
   }
 
   private interrupt(execution: StoredExecution): void {
@@ -337,7 +346,10 @@ export class LocalTaskStore implements ReceiptStore, ResultOutbox, RecoveryStore
   }
 
   private freed(bytes: number): boolean {
-    return this.change('process-crash', (rotated) => rotated.push(...this.spool.rotateBytes(bytes)) > 0);
+    return this.change('process-crash', (rotated) => {
+      if (rotated.push(...this.spool.rotateBytes(bytes)) > 0) return true;
+      return this.executions.forgetSettledBefore(Number.MAX_SAFE_INTEGER) > 0;
+    });
   }
 }
 

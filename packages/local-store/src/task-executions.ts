@@ -134,8 +134,9 @@ export class TaskExecutions {
     this.statements.settle.run(nowMs, id);
   }
 
-  forgetSettledBefore(timeMs: number): void {
-    this.statements.forget.run(timeMs);
+  /** A few of those settled longest; how many. */
+  forgetSettledBefore(timeMs: number): number {
+    return this.statements.forget.run(timeMs);
   }
 }
 

@@ -357,4 +357,34 @@ describe('the spool', () => {
     store.close();
     expect(thrownBy(() => folder.open({ ...limits, maxFileBytes: 300_000 })).code).toBe('INVALID_SETTING');
   });
+
+  it('takes every final of the tasks that a limited file has taken in, with the longest names', () => {
+    const limits = { spoolCapBytes: 500_000, maxFileBytes: 1_000_000, terminalReserveBytes: 300 };
+    const store = folder.open(limits);
+    const taken: string[] = [];
+    const error = thrownBy(() => {
+      for (let n = 1; n <= 2000; n += 1) {
+        start(store, task(longName(n)));
+        taken.push(longName(n));
+      }
+    });
+    expect(error.code).toBe('TERMINAL_RESERVE_UNAVAILABLE');
+    expect(taken.length).toBeGreaterThan(20);
+    for (const id of taken) {
+      store.recordFinal({ ...task(id), status: '\u754c'.repeat(255), payload: Buffer.alloc(300, 65) });
+    }
+    for (const id of pendingIds(store)) expect(store.ackMessage(id)).toBe(true);
+    // Room for new ones, by forgetting those early.
+    for (let n = 3000; n < 3250; n += 1) {
+      start(store, task(longName(n)));
+      store.recordFinal({ ...task(longName(n)), status: 'completed' });
+      for (const id of pendingIds(store)) expect(store.ackMessage(id)).toBe(true);
+    }
+    expect(store.taskState(longName(1), 'attempt-1')).toBeUndefined();
+    for (const id of ['b', 'c']) start(store, task(id));
+    store.close();
+    expect(folder.open(limits).markInterruptedRunningTasks()).toHaveLength(2);
+  });
 });
+
+const longName = (n: number): string => `${'\u754c'.repeat(250)}${n}`;
