@@ -28,6 +28,9 @@ import { TelemetryHooks, type LocalStoreTelemetry, type RotatedChunks } from './
 /** Rotated out at least, when a full disk leaves a final no room: SQLite frees whole pages. */
 const MIN_FREED_BYTES = 64 * 1024;
 
+/** In the log, for each task that is interrupted. */
+const INTERRUPTED_BYTES = 512;
+
 /** So many chunks are counted at most at an opening: then an append writes the counters. */
 const MAX_UNSAVED_CHUNKS = 1000;
 
@@ -59,7 +62,7 @@ export class LocalTaskStore implements ReceiptStore, ResultOutbox, RecoveryStore
     this.streams = new OutputStreams(database, this.executions, this.messages);
     this.spool = new Spool(this.counters, this.executions, this.messages, this.streams, settings);
     this.largestFinalBytes = Math.max(settings.terminalReserveBytes, this.executions.largestReserveBytes());
-    this.room = new DiskRoom(database, settings, this.largestFinalBytes);
+    this.room = new DiskRoom(database, settings, this.counters, this.largestFinalBytes);
     this.fileRoom = new FileRoom(database, settings, this.counters, this.executions, this.spool);
     this.telemetry = new TelemetryHooks(telemetry, () => this.spool.status());
     // The cap may have been lowered since the last run.
@@ -69,20 +72,21 @@ export class LocalTaskStore implements ReceiptStore, ResultOutbox, RecoveryStore
   recordReceived(task: TaskAttempt): ReceivedTask {
     checkAttempt(task);
     const { taskId, executionAttemptId } = task;
-    const { maxFileBytes } = this.settings;
+    const { maxFileBytes, terminalReserveBytes } = this.settings;
     return this.change(
       'power-loss',
       (rotated) => {
         const known = this.executions.find(taskId, executionAttemptId);
         if (known !== undefined) return { ...known.state, duplicate: true };
-        this.room.require(RECEIPT_BYTES);
+        this.room.require(RECEIPT_BYTES, terminalReserveBytes);
         this.spool.requireReserveForOneMore();
         this.executions.forgetSettledBefore(Date.now() - this.settings.finishedTaskRetentionMs);
         if (maxFileBytes !== null) rotated.push(...this.fileRoom.makeForOneMore(maxFileBytes));
-        this.executions.receive(task, this.settings.terminalReserveBytes, Date.now());
+        this.executions.receive(task, terminalReserveBytes, Date.now());
         return { ...this.executions.require(task, 'received').state, duplicate: false };
       },
       RECEIPT_BYTES,
+      terminalReserveBytes,
     );
   }
 
@@ -135,7 +139,9 @@ export class LocalTaskStore implements ReceiptStore, ResultOutbox, RecoveryStore
     checkExitCode(result.exitCode ?? null);
     const payload = payloadBytes(result.payload ?? '');
     const digest = finalDigest(result, payload);
-    return this.makingRoom(Math.min(payload.byteLength, this.largestFinalBytes), () =>
+    const bytes = Math.min(payload.byteLength, this.largestFinalBytes);
+    if (this.taskState(result.taskId, result.executionAttemptId)?.endedAtMs === null) this.makeRoomForFinals(bytes);
+    return this.makingRoom(bytes, () =>
       this.change('power-loss', (rotated) => {
         const ended = this.executions.find(result.taskId, result.executionAttemptId);
         if (ended?.state.status === 'final') return sameFinal(ended, digest);
@@ -192,6 +198,8 @@ export class LocalTaskStore implements ReceiptStore, ResultOutbox, RecoveryStore
   }
 
   markInterruptedRunningTasks(): TaskState[] {
+    const { openTasks } = this.counters.current;
+    if (openTasks > 0) this.makeRoomForFinals(openTasks * INTERRUPTED_BYTES);
     return this.makingRoom(0, () =>
       this.change('power-loss', () => {
         const running = this.executions.inStatus('running');
@@ -299,12 +307,12 @@ export class LocalTaskStore implements ReceiptStore, ResultOutbox, RecoveryStore
     });
   }
 
-  private change<T>(durability: Durability, change: (rotated: RotatedChunks[]) => T, bytes = 0): T {
-    return this.attempt(bytes, () => this.changeOnce(durability, change));
+  private change<T>(durability: Durability, change: (rotated: RotatedChunks[]) => T, bytes = 0, reserve = 0): T {
+    return this.attempt(bytes, () => this.changeOnce(durability, change), reserve);
   }
 
-  private attempt<T>(bytes: number, change: () => T): T {
-    if (this.database.read(() => this.room.isShort(bytes))) this.database.emptyLog();
+  private attempt<T>(bytes: number, change: () => T, reserveBytes = 0): T {
+    if (this.database.read(() => this.room.isShort(bytes, reserveBytes))) this.database.emptyLog();
     try {
       return change();
     } catch (error) {
@@ -342,6 +350,18 @@ export class LocalTaskStore implements ReceiptStore, ResultOutbox, RecoveryStore
       } catch (error) {
         if (!(error instanceof StoreDiskFullError) || !this.freed(Math.max(bytes, MIN_FREED_BYTES))) throw error;
       }
+    }
+  }
+
+  /** Before they are stored: what cannot be written any more cannot be rotated out any more either. */
+  private makeRoomForFinals(bytes: number): void {
+    for (;;) {
+      if (this.database.read(() => this.room.forFinals(bytes)) === 'enough') return;
+      this.database.emptyLog();
+      const room = this.database.read(() => this.room.forFinals(bytes));
+      if (room === 'enough') return;
+      if (room === 'file-is-short' && this.freed(Math.max(bytes, MIN_FREED_BYTES))) continue;
+      throw new StoreDiskFullError(this.settings.path, new Error('Acknowledgements need the room that is left'));
     }
   }
 

@@ -506,6 +506,28 @@ describe('the file of a local task store', () => {
     });
   });
 
+  it('keeps room for the finals of many open tasks, and for all acknowledgements, on a file system of its own', () => {
+    onSmallFileSystem((mounted) => {
+      const file = path.join(mounted, 'task_store.db');
+      const open = () => openLocalTaskStore({ path: file, terminalReserveBytes: 65_536 });
+      let store = open();
+      const tasks = Array.from({ length: 10 }, (_, n) => `t${n}`);
+      for (const id of tasks) start(store, task(id));
+      const error = thrownBy(() => {
+        for (let n = 0; n < 5000; n += 1) {
+          store.appendOutputChunk({ ...task(`t${n % 10}`), stream: 'stdout', payload: Buffer.alloc(4096, 120) });
+        }
+      });
+      expect(error.code).toBe('STORE_DISK_FULL');
+      for (const id of tasks) store.recordFinal({ ...task(id), status: 'completed', payload: Buffer.alloc(65_536, 1) });
+      for (const id of pendingIds(store)) expect(store.ackMessage(id)).toBe(true);
+      store.close();
+      store = open();
+      expect(pendingIds(store)).toEqual([]);
+      store.close();
+    });
+  });
+
   it('has a log in proportion to the cap', () => {
     const store = folder.open({ spoolCapBytes: 1_048_576, terminalReserveBytes: 65_536 });
     start(store, task('a'));
