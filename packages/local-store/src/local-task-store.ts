@@ -236,30 +236,55 @@ export class LocalTaskStore implements ReceiptStore, ResultOutbox, RecoveryStore
   }
 
   private *allMessages(): Iterator<OutboxMessage> {
+    /** Markers of executions whose final is still to come. */
+    const told = new Map<number, Set<string>>();
     for (let place = 0; ;) {
       const from = place;
-      const next = this.database.read(() => this.messages.next(from));
+      const next = this.database.read(() => this.nextMessage(from, told));
       if (next === undefined) return;
-      yield next.message;
+      const { executionId, message } = next;
+      if (message.type === 'final') told.delete(executionId);
+      else if (message.type === 'truncation') {
+        told.set(executionId, (told.get(executionId) ?? new Set()).add(message.messageId));
+      }
+      yield message;
       place = next.messageNo;
     }
   }
 
+  /** The next one; before a final, a marker whose place was passed before it was stored or grew. */
+  private nextMessage(
+    from: number,
+    told: ReadonlyMap<number, ReadonlySet<string>>,
+  ): ReturnType<OutboxMessages['next']> {
+    const next = this.messages.next(from);
+    if (next?.message.type !== 'final') return next;
+    const { executionId } = next;
+    const known = told.get(executionId);
+    const passed = this.messages.markersUpTo(executionId, from).find(({ messageId: id }) => known?.has(id) !== true);
+    return passed === undefined ? next : { messageNo: from, executionId, message: passed };
+  }
+
   private *streamMessages(task: TaskAttempt, stream: string, sequence: number): Iterator<OutboxMessage> {
-    const read = (query: (executionId: number) => OutboxMessage | undefined): OutboxMessage | undefined =>
-      this.database.read(() => {
+    for (let from = sequence, told = ''; ;) {
+      const [wanted, last] = [from, told];
+      const message = this.database.read(() => {
         const execution = this.executions.find(task.taskId, task.executionAttemptId);
-        return execution && query(execution.id);
+        return execution && this.nextOfStream(execution.id, stream, wanted, last);
       });
-    const marker = read((id) => this.messages.markerReaching(id, stream, sequence));
-    if (marker !== undefined) yield marker;
-    for (let from = sequence; ;) {
-      const wanted = from;
-      const message = read((id) => this.messages.nextChunk(id, stream, wanted));
-      if (message?.type !== 'output') return;
+      if (message === undefined) return;
+      if (message.type === 'output') from = message.sequence + 1;
+      else told = message.messageId;
       yield message;
-      from = message.sequence + 1;
     }
+  }
+
+  /** What comes after a hole was rotated out when the marker reaches that far: then the marker comes first. */
+  private nextOfStream(executionId: number, stream: string, from: number, told: string): OutboxMessage | undefined {
+    const chunk = this.messages.nextChunk(executionId, stream, from);
+    if (chunk?.type === 'output' && chunk.sequence === from) return chunk;
+    const marker = this.messages.markerReaching(executionId, stream, from);
+    return marker === undefined || marker.messageId === told ? chunk : marker;
   }
 
   private chunkPayload(chunk: OutputChunk): Uint8Array {

@@ -30,7 +30,7 @@ export interface DroppedChunks {
 
 const HEAD = 'message_no, execution_id, kind, stream, sequence, last_sequence, byte_count';
 const DELIVERY = `
-select m.message_no, m.kind, m.stream, m.sequence, m.last_sequence, m.dropped_chunks, m.dropped_bytes, m.byte_count,
+select m.message_no, m.execution_id, m.kind, m.stream, m.sequence, m.last_sequence, m.dropped_chunks, m.dropped_bytes, m.byte_count,
   e.task_id, e.execution_attempt_id, e.final_status, e.exit_code, e.output_truncated, e.error_truncated,
   e.payload_truncated`;
 const FROM = 'from local_task_outbox_messages m join local_task_executions e on e.id = m.execution_id';
@@ -73,6 +73,9 @@ order by m.sequence limit 1`;
 const MARKER_REACHING = `
 ${DELIVERY}, m.payload ${FROM} where m.kind = 'truncation' and ${IN_STREAM} and m.last_sequence >= ?
 order by m.sequence limit 1`;
+const MARKERS_UP_TO = `
+${DELIVERY}, m.payload ${FROM} where m.execution_id = ? and m.kind = 'truncation' and m.message_no <= ?
+order by m.message_no`;
 /** The condition of their index comes first. */
 const FINALS = `${DELIVERY} ${FROM} where m.kind <> 'output' and m.kind = 'final' order by m.message_no`;
 const MARKERS = `${DELIVERY} ${FROM} where m.kind <> 'output' and m.kind = 'truncation' order by m.message_no`;
@@ -106,6 +109,7 @@ export class OutboxMessages {
       next: database.prepare(NEXT),
       nextChunk: database.prepare(NEXT_CHUNK),
       markerReaching: database.prepare(MARKER_REACHING),
+      markersUpTo: database.prepare(MARKERS_UP_TO),
       finals: database.prepare(FINALS),
       markers: database.prepare(MARKERS),
       ranges: database.prepare(RANGES),
@@ -165,9 +169,20 @@ export class OutboxMessages {
   }
 
   /** The first message after this place in the order of delivery. */
-  next(messageNo: number): { messageNo: number; message: OutboxMessage } | undefined {
+  next(messageNo: number): { messageNo: number; executionId: number; message: OutboxMessage } | undefined {
     const row = this.statements.next.get(messageNo);
-    return row && { messageNo: Number(row['message_no']), message: outboxMessage(row) };
+    return (
+      row && {
+        messageNo: Number(row['message_no']),
+        executionId: Number(row['execution_id']),
+        message: outboxMessage(row),
+      }
+    );
+  }
+
+  /** The truncation markers of an execution up to this place. */
+  markersUpTo(executionId: number, messageNo: number): OutboxMessage[] {
+    return this.statements.markersUpTo.all(executionId, messageNo).map(outboxMessage);
   }
 
   nextChunk(executionId: number, stream: string, fromSequence: number): OutboxMessage | undefined {

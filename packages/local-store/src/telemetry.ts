@@ -55,5 +55,14 @@ function survive(callback: () => unknown): void {
 }
 
 function warn(error: unknown): void {
-  process.emitWarning(`A telemetry callback of the local task store threw: ${String(error)}`);
+  process.emitWarning(`A telemetry callback of the local task store threw: ${printed(error)}`);
+}
+
+/** Not everything that can be thrown can be made text. */
+function printed(error: unknown): string {
+  try {
+    return String(error);
+  } catch {
+    return 'something that cannot be printed';
+  }
 }

@@ -1,5 +1,5 @@
 import { jest } from '@jest/globals';
-import type { LocalTaskStore, RotatedChunks, SpoolStatus } from '@taskbridge/local-store';
+import type { OutboxMessage, LocalTaskStore, RotatedChunks, SpoolStatus } from '@taskbridge/local-store';
 import { eventually } from '../../../test/support/eventually.js';
 import { StoreFolder, pendingIds, start, task, text, thrownBy } from './support/stores.js';
 
@@ -77,6 +77,20 @@ describe('the spool', () => {
       [...store.unackedMessagesFrom('a', 'attempt-1', 'stdout', sequence)].map(({ messageId }) => messageId);
     expect(from(3)).toEqual(['a/attempt-1/stdout/1-3', 'a/attempt-1/stdout/4', 'a/attempt-1/stdout/5']);
     expect(from(4)).toEqual(['a/attempt-1/stdout/4', 'a/attempt-1/stdout/5']);
+  });
+
+  it('tells an iteration that is held meanwhile what was rotated out, before the final and at the hole', () => {
+    const store = folder.open({ spoolCapBytes: 40, terminalReserveBytes: 10 });
+    start(store, task('a'));
+    for (let n = 0; n < 4; n += 1) append(store, 'a', '1234567890');
+    const all = store.unackedMessages()[Symbol.iterator]();
+    const stream = store.unackedMessagesFrom('a', 'attempt-1', 'stdout', 1)[Symbol.iterator]();
+    for (const one of [all, stream]) expect(one.next().value).toMatchObject({ sequence: 1 });
+    for (let n = 0; n < 5; n += 1) append(store, 'a', '1234567890');
+    store.recordFinal({ ...task('a'), status: 'completed' });
+    const chunks = ['6', '7', '8', '9'].map((n) => `stdout/${n}`);
+    expect(rest(all)).toEqual([...chunks, 'stdout/1-5', 'final']);
+    expect(rest(stream)).toEqual(['stdout/1-5', ...chunks]);
   });
 
   it('counts bytes, not characters', () => {
@@ -300,6 +314,20 @@ describe('the spool', () => {
     warn.mockRestore();
   });
 
+  it('goes on when a telemetry callback throws what cannot be printed', () => {
+    const warn = jest.spyOn(process, 'emitWarning').mockImplementation(() => undefined);
+    const store = folder.open({
+      telemetry: {
+        spoolChanged: () => {
+          throw Object.create(null);
+        },
+      },
+    });
+    expect(store.recordReceived(task('a')).duplicate).toBe(false);
+    expect(warn).toHaveBeenLastCalledWith(expect.stringContaining('cannot be printed'));
+    warn.mockRestore();
+  });
+
   it('goes on when a telemetry callback rejects', async () => {
     const warn = jest.spyOn(process, 'emitWarning').mockImplementation(() => undefined);
     const store = folder.open({ telemetry: { spoolChanged: () => Promise.reject(new Error('exporter is away')) } });
@@ -388,3 +416,12 @@ describe('the spool', () => {
 });
 
 const longName = (n: number): string => `${'\u754c'.repeat(250)}${n}`;
+
+/** Ids without task and attempt of what an iteration still yields. */
+function rest(messages: Iterator<OutboxMessage>): string[] {
+  const ids: string[] = [];
+  for (let next = messages.next(); next.done !== true; next = messages.next()) {
+    ids.push(next.value.messageId.slice('a/attempt-1/'.length));
+  }
+  return ids;
+}

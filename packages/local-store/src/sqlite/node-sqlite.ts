@@ -18,7 +18,9 @@ interface NodeSqlite {
 
 /** The SQLite inside Node (22.13 and later); undefined where there is none. */
 export function nodeSqlite(): SqliteDriver | undefined {
-  const sqlite = process.getBuiltinModule('node:sqlite' as 'node:fs') as unknown as NodeSqlite | undefined;
+  // Node 22.0 to 22.2 do not have the function.
+  const { getBuiltinModule } = process as Partial<typeof process>;
+  const sqlite = getBuiltinModule?.('node:sqlite' as 'node:fs') as unknown as NodeSqlite | undefined;
   if (sqlite === undefined) return undefined;
   const { DatabaseSync } = sqlite;
   return (path) => {
