@@ -24,6 +24,25 @@ const HAS_TABLES = `count(*) = 4 from sqlite_schema where type = 'table' and nam
   ('local_task_executions', 'local_task_outbox_messages', 'local_task_spool', 'local_task_streams')`;
 const HAS_COUNTERS = 'count(*) = 1 from local_task_spool';
 const IS_SOUND = `not exists (select 1 from pragma_quick_check where quick_check <> 'ok')`;
+/** Outside ASCII each character must come out of its code point as it is: libsql ends the process over others. */
+const IS_TEXT = [
+  ['local_task_executions', 'task_id'],
+  ['local_task_executions', 'execution_attempt_id'],
+  ['local_task_executions', 'final_status'],
+  ['local_task_outbox_messages', 'stream'],
+  ['local_task_streams', 'stream'],
+]
+  .map(
+    ([table, column]) => `
+not exists (
+  select 1 from ${table} where ${column} glob '*[^' || char(1) || '-' || char(127) || ']*' and exists (
+    with recursive places (n) as (select 1 union all select n + 1 from places where n < length(${column}))
+    select 1 from places
+    where cast(char(unicode(substr(${column}, n, 1))) as blob) is not cast(substr(${column}, n, 1) as blob)
+      -- U+FFFE and U+FFFF, which SQLite reads as U+FFFD.
+      and cast(substr(${column}, n, 1) as blob) not in (x'efbfbe', x'efbfbf')))`,
+  )
+  .join(' and ');
 const LOG_SHARE_OF_CAP = 4;
 const MIN_LOG_PAGES = 128;
 const MAX_LOG_PAGES = 1000;
@@ -163,6 +182,7 @@ function refuseDamaged(database: SqliteDatabase, file: string): void {
 function refuseIncomplete(database: SqliteDatabase, file: string): void {
   const isWhole = holds(database, HAS_TABLES) && holds(database, HAS_COUNTERS);
   if (!isWhole) throw new StoreCorruptError(file, 'a table, or the row of its counters, is missing');
+  if (!holds(database, IS_TEXT)) throw new StoreCorruptError(file, 'a name in it is no text');
 }
 
 function setAside(file: string): string {

@@ -408,6 +408,29 @@ describe('the file of a local task store', () => {
     },
   );
 
+  it('is refused as damaged where a name is no UTF-8, and takes every name that is', () => {
+    const names = ['UNIQUE', '\u00e9\u754c\u{1f600}\ufffd', '\u0001\u007f\u0080\uffff'];
+    const store = folder.open();
+    for (const name of names) start(store, task(name, name));
+    store.close();
+    expect(
+      folder
+        .open()
+        .snapshot()
+        .running.map(({ taskId }) => taskId),
+    ).toEqual(names);
+    folder.remove();
+    folder = new StoreFolder();
+    const damaged = folder.open();
+    start(damaged, task('UNIQUE'));
+    damaged.close();
+    const bytes = readFileSync(folder.file);
+    for (let at = bytes.indexOf('UNIQUE'); at >= 0; at = bytes.indexOf('UNIQUE', at + 1)) bytes[at + 3] = 0xff;
+    writeFileSync(folder.file, bytes);
+    expect(thrownBy(() => folder.open()).code).toBe('STORE_CORRUPT');
+    expect(folder.open({ onCorrupt: 'set-aside' }).setAsidePath).not.toBeNull();
+  });
+
   it('is refused where it cannot be created or written', async () => {
     const blocked = path.join(folder.folder, 'a-file');
     writeFileSync(blocked, '');
