@@ -177,5 +177,7 @@ function oneOf<T extends string>(name: string, value: T | undefined, allowed: re
 
 function refuseReserveAboveCap(reserve: number, cap: number): void {
   if (reserve <= cap) return;
-  throw new InvalidSettingError(`The terminal reserve (${reserve} bytes) is above the spool cap (${cap} bytes)`);
+  throw new InvalidSettingError(
+    `terminalReserveBytes (${reserve}) is above spoolCapBytes (${cap}): lower the reserve, or raise the cap`,
+  );
 }

@@ -59,7 +59,7 @@ describe('the settings of a local task store', () => {
     const env = { TASKBRIDGE_STATE_PATH: '/x', TASKBRIDGE_LOCAL_STORE_SPOOL_CAP_BYTES: '1048575' };
     expect(thrownBy(() => localTaskStoreOptions(env))).toMatchObject({
       code: 'INVALID_SETTING',
-      message: 'The terminal reserve (1048576 bytes) is above the spool cap (1048575 bytes)',
+      message: 'terminalReserveBytes (1048576) is above spoolCapBytes (1048575): lower the reserve, or raise the cap',
     });
     expect(localTaskStoreOptions({ ...env, TASKBRIDGE_LOCAL_STORE_TERMINAL_RESERVE_BYTES: '1048575' })).toMatchObject({
       terminalReserveBytes: 1_048_575,
