@@ -119,6 +119,18 @@ describe('A session', () => {
     expect(await run).toEqual(['1-0', '2-0']);
   });
 
+  it('refuses what cannot be a task without a word to the server, and goes on with the others', async () => {
+    const many = open({ webSocketAuth: 'header' });
+    const mine = await instances[0].taskWith(1);
+    const run = follow(many, mine);
+    await eventually(() => sockets().length === 1);
+    await expect(follow(many, '')).rejects.toMatchObject({ code: 'TASK_NOT_FOUND' });
+    await expect(follow(many, 'a/b')).rejects.toMatchObject({ code: 'TASK_NOT_FOUND' });
+    await instances[0].complete(mine);
+    expect(await run).toEqual(['1-0', '2-0']);
+    expect(sockets().length).toBe(1);
+  });
+
   it('ends its observations when it is closed', async () => {
     const many = open();
     const run = follow(many, await instances[0].taskWith(1));

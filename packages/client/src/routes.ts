@@ -38,7 +38,8 @@ export function checkedRoutes(own: Partial<TaskRoutes> = {}): TaskRoutes {
 
 const OF_TASK = ['task', 'events', 'stream', 'actions', 'cancel', 'tickets'] as const;
 
-function checked(taskId: string): string {
+/** The id; throws for what cannot be a task's. */
+export function checked(taskId: string): string {
   if (isTaskId(taskId)) return taskId;
   throw new TaskBridgeClientError('TASK_NOT_FOUND', `Not a task id: ${JSON.stringify(taskId)}`);
 }

@@ -10,7 +10,7 @@ type Follow = (taskId: string, options: ObserveOptions, signal: AbortSignal) => 
 /** Observations that share a connection. Each recovers by itself, over SSE or polling where WebSockets do not pass. */
 export class TaskSession {
   private readonly observing = new Set<() => void>();
-  private closed: TaskSessionClosed | undefined;
+  private closed: Error | undefined;
 
   constructor(
     private readonly follow: Follow,
@@ -24,7 +24,7 @@ export class TaskSession {
 
   /** Ends the connection, and every observation with the reason `TaskSessionClosed`. */
   close(): void {
-    this.closed ??= new TaskSessionClosed();
+    this.closed ??= Object.assign(new Error('Session closed'), { name: 'TaskSessionClosed' });
     for (const end of this.observing) end();
     this.disconnect();
   }
@@ -44,13 +44,5 @@ export class TaskSession {
       release();
       this.observing.delete(close);
     }
-  }
-}
-
-class TaskSessionClosed extends Error {
-  override readonly name = 'TaskSessionClosed';
-
-  constructor() {
-    super('Session closed');
   }
 }

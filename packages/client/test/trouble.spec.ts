@@ -282,4 +282,69 @@ describe('A client in trouble', () => {
     session.close();
     sockets.close();
   });
+
+  /** Answers what each connection of a session subscribes to; returns everything that clients have sent. */
+  const serveSession = (
+    answerTo: (frame: { action: string; taskId: string }, socket: WebSocket, connection: number) => void,
+  ): { frames: { action: string; taskId: string }[]; connections: () => number } => {
+    const frames: { action: string; taskId: string }[] = [];
+    let connections = 0;
+    new WebSocketServer({ server }).on('connection', (socket) => {
+      const connection = (connections += 1);
+      socket.on('message', (message) => {
+        const frame = JSON.parse((message as Buffer).toString()) as { action: string; taskId: string };
+        frames.push(frame);
+        answerTo(frame, socket, connection);
+      });
+    });
+    return { frames, connections: () => connections };
+  };
+
+  const frameOf = (text: string, taskId: string): string => text.slice('data: '.length).replace('task-1', taskId);
+
+  it('connects a session again after a close that cannot be any one task’s fault', async () => {
+    const served = serveSession(({ taskId }, socket, connection) => {
+      socket.send(frameOf(progress(1), taskId));
+      if (connection > 1) socket.send(frameOf(completed(2), taskId));
+      else if (taskId === 'task-2') socket.close(1008, 'INVALID_REQUEST: taskId must not be empty');
+    });
+    const session = clientOf({ transports: ['websocket'], webSocket: WebSocket }).session();
+    const runs = ['task-1', 'task-2'].map(async (taskId) => {
+      const seen: string[] = [];
+      for await (const { eventId } of session.observeTaskEvents(taskId)) seen.push(eventId);
+      return seen;
+    });
+    expect(await Promise.all(runs)).toEqual([
+      ['1-0', '2-0'],
+      ['1-0', '2-0'],
+    ]);
+    expect(served.connections()).toBe(2);
+    session.close();
+  });
+
+  it('leaves a newer observation of a task alone when one that is over goes away', async () => {
+    const held: WebSocket[] = [];
+    const served = serveSession(({ action, taskId }, socket) => {
+      if (action !== 'subscribe') return;
+      socket.send(frameOf(progress(1), taskId));
+      if (taskId !== 'task-1') return;
+      if (held.push(socket) > 1) return;
+      socket.send(JSON.stringify({ type: 'SUBSCRIPTION_ENDED', taskId, reason: 'TERMINAL' }));
+    });
+    const session = clientOf({ transports: ['websocket'], webSocket: WebSocket }).session();
+    const follow = (taskId: string): AsyncIterator<unknown> =>
+      session.observeTaskEvents(taskId, { checkpoint: false })[Symbol.asyncIterator]();
+    const [old, other, newer] = [follow('task-1'), follow('task-2'), follow('task-1')];
+    await old.next();
+    // Comes after the end of the first subscription.
+    await other.next();
+    await newer.next();
+    await old.return?.();
+    const unsubscribed = served.frames.filter(({ action }) => action === 'unsubscribe');
+    held[1]?.send(frameOf(completed(2), 'task-1'));
+    expect(await newer.next()).toMatchObject({ value: { eventId: '2-0' } });
+    expect(unsubscribed).toEqual([]);
+    expect(served.connections()).toBe(1);
+    session.close();
+  });
 });

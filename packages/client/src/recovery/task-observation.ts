@@ -2,6 +2,7 @@ import { isTerminalStatus, parseCursor, type EventGap, type TaskSnapshot } from 
 import type { Checkpoints } from '../checkpoints/checkpoints.js';
 import { TaskBridgeClientError, TaskGapError } from '../errors.js';
 import { isTerminalEvent, seqOf, type TaskEvent } from '../task-events.js';
+import { checked } from '../routes.js';
 import type { GapListener } from './task-gap.js';
 import { ReconnectingStream, type ReconnectingStreamOptions } from './reconnecting-stream.js';
 
@@ -26,6 +27,7 @@ export class TaskObservation {
 
   async *events(): AsyncGenerator<TaskEvent, void> {
     const { taskId, lastEventId, checkpoints, signal } = this.options;
+    checked(taskId);
     const stored = lastEventId === undefined ? await checkpoints?.lastEventId(taskId, signal) : undefined;
     try {
       yield* this.from(lastEventId ?? stored);

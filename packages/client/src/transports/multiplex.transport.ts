@@ -45,7 +45,7 @@ export class MultiplexTransport implements TaskTransport {
         end = yield* this.frames(mailbox, subscription);
         socket.isFull ||= isOfSocket(end);
       } finally {
-        socket.unsubscribe(subscription.taskId);
+        socket.unsubscribe(subscription.taskId, mailbox);
       }
       if (end.reason === 'TERMINAL') yield { kind: 'end' };
       else if (!isOfSocket(end)) throw errorOfEnd(end);
@@ -104,7 +104,8 @@ export class MultiplexTransport implements TaskTransport {
         isOpen = true;
         yield wire.read(message);
       } else if ('code' in message) {
-        throw errorOfClose(message);
+        // Whose frame broke the rules, it does not say.
+        throw message.reason.startsWith('INVALID_REQUEST') ? new Error(message.reason) : errorOfClose(message);
       } else {
         return message;
       }

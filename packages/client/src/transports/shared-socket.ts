@@ -56,10 +56,10 @@ export class SharedSocket {
     return mailbox;
   }
 
-  /** Its place is free again when the server has said so. */
-  unsubscribe(taskId: string): void {
+  /** Its place is free again when the server has said so. It may be another's by now, which then keeps it. */
+  unsubscribe(taskId: string, mailbox: Mailbox<SharedMessage>): void {
     const key = taskId.toLowerCase();
-    if (this.readers.get(key) === undefined) return;
+    if (this.readers.get(key) !== mailbox) return;
     this.readers.set(key, undefined);
     const request: WebSocketUnsubscribeRequest = { action: 'unsubscribe', taskId };
     this.socket.send(request);
@@ -95,7 +95,7 @@ export class SharedSocket {
     if (mailbox === undefined) return;
     mailbox.push(message);
     if (mailbox.size < MAX_UNREAD) return;
-    this.unsubscribe(key);
+    this.unsubscribe(key, mailbox);
     mailbox.push({ code: 1013, reason: 'too far behind' });
   }
 
