@@ -32,11 +32,10 @@ export function taskRoutes(tasksPath = '/api/v1/tasks', webSocketPath = `${tasks
 export function checkedRoutes(own: Partial<TaskRoutes> = {}): TaskRoutes {
   const routes: TaskRoutes = { ...taskRoutes(), ...own };
   const safe = { ...routes };
-  for (const name of OF_TASK) safe[name] = (taskId) => routes[name](checked(taskId));
+  for (const name of Object.keys(routes) as 'task'[])
+    safe[name] = (...ids) => routes[name](...(ids.map(checked) as [string]));
   return safe;
 }
-
-const OF_TASK = ['task', 'events', 'stream', 'actions', 'cancel', 'tickets'] as const;
 
 /** The id; throws for what cannot be a task's. */
 export function checked(taskId: string): string {

@@ -11,7 +11,8 @@ export interface EventObserver {
 /**
  * A task's events, each once and in order, to the end of the task. Every iteration, and every subscription, follows the
  * log by itself. An event counts as taken when the next one is asked for; leaving the loop leaves it untaken, so that it
- * comes again.
+ * comes again. The last one of a task counts as taken then too, because nothing follows that could be asked for: the
+ * checkpoint goes. A loop that is left by `throw` looks the same, so what has to be done about an end is done before.
  */
 export class TaskEventStream implements AsyncIterable<TaskEvent> {
   constructor(
@@ -52,43 +53,27 @@ export class TaskEventStream implements AsyncIterable<TaskEvent> {
 
   /** Calls the observer with each event until the task ends or the subscription does. */
   subscribe(observer: EventObserver | ((event: TaskEvent) => void)): { unsubscribe(): void } {
-    const subscription = new EventSubscription(this[Symbol.asyncIterator](), asObserver(observer));
-    void subscription.run();
-    return { unsubscribe: () => subscription.stop() };
-  }
-}
-
-class EventSubscription {
-  private isOpen = true;
-
-  constructor(
-    private readonly events: ReturnType<TaskEventStream[typeof Symbol.asyncIterator]>,
-    private readonly observer: EventObserver,
-  ) {}
-
-  stop(): void {
-    this.isOpen = false;
-    void this.events.return();
-  }
-
-  async run(): Promise<void> {
-    const { events, observer } = this;
-    try {
-      for (;;) {
-        const step = await events.next();
-        if (!this.isOpen) return;
-        if (step.done) break;
-        observer.next?.(step.value);
+    const events = this[Symbol.asyncIterator]();
+    let isOpen = true;
+    const unsubscribe = (): void => {
+      isOpen = false;
+      void events.return();
+    };
+    const deliver = async (to: EventObserver): Promise<void> => {
+      try {
+        for (;;) {
+          const step = await events.next();
+          if (!isOpen) return;
+          if (step.done) break;
+          to.next?.(step.value);
+        }
+      } catch (failure) {
+        unsubscribe();
+        return to.error?.(failure);
       }
-    } catch (error) {
-      this.stop();
-      observer.error?.(error);
-      return;
-    }
-    observer.complete?.();
+      to.complete?.();
+    };
+    void deliver(typeof observer === 'function' ? { next: observer } : observer);
+    return { unsubscribe };
   }
-}
-
-function asObserver(observer: EventObserver | ((event: TaskEvent) => void)): EventObserver {
-  return typeof observer === 'function' ? { next: observer } : observer;
 }

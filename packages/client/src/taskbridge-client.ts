@@ -92,7 +92,7 @@ export class TaskBridgeClient {
       diagnostics,
     });
     const timeoutMs = Math.min(commandTimeoutMs, MAX_STORE_MS);
-    const snapshot = (taskId: string, signal: AbortSignal): Promise<TaskSnapshot> => this.getTask(taskId, { signal });
+    const snapshot = (taskId: string, signal: AbortSignal): Promise<TaskSnapshot> => this.snapshot(taskId, signal);
     this.checkpoints = new Checkpoints({ store, namespace, diagnostics, timeoutMs, snapshot });
     this.transports = new Transports(options, { http, auth, routes, diagnostics, recovery });
     this.http = http;
@@ -115,12 +115,9 @@ export class TaskBridgeClient {
 
   /** The task as it is now: status, result or error, open questions, last event. */
   async getTask(taskId: string, { signal }: CallOptions = {}): Promise<TaskSnapshot> {
-    return this.http.command({
-      operation: 'getTask',
-      taskId,
-      route: this.routes.task(taskId),
-      signal,
-    });
+    const task = await this.snapshot(taskId, signal);
+    if (isTerminalStatus(task.status)) void this.checkpoints.clearUnread(taskId);
+    return task;
   }
 
   /** One page of the caller's own tasks, newest first. */
@@ -209,6 +206,10 @@ export class TaskBridgeClient {
     return task.result as T;
   }
 
+  private async snapshot(taskId: string, signal: AbortSignal | undefined): Promise<TaskSnapshot> {
+    return this.http.command({ operation: 'getTask', taskId, route: this.routes.task(taskId), signal });
+  }
+
   private start(body: object, { signal }: CallOptions = {}): Promise<TaskCreatedResponse> {
     const route = this.routes.tasks();
     return this.http.command({ operation: 'startTask', method: 'POST', route, body, signal });
@@ -230,8 +231,8 @@ export class TaskBridgeClient {
       lastEventId: options.lastEventId,
       checkpoints: keepsCheckpoint ? checkpoints : undefined,
       onGap: options.onGap,
-      snapshot: () => this.getTask(taskId, { signal }),
-      onEnd: () => (keepsCheckpoint ? checkpoints.clear(taskId, signal) : checkpoints.clearUnread(taskId, signal)),
+      snapshot: () => this.snapshot(taskId, signal),
+      onEnd: (own) => (keepsCheckpoint ? checkpoints.clear(taskId, own) : checkpoints.clearUnread(taskId, own)),
     });
     return observation.events();
   }

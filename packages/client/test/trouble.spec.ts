@@ -3,10 +3,12 @@ import type { AddressInfo } from 'node:net';
 import {
   type CheckpointStore,
   type Diagnostic,
+  isTerminalEvent,
   MemoryStore,
   TaskBridgeClient,
   type TaskBridgeClientOptions,
 } from '@taskbridge/client';
+import { from, lastValueFrom, takeWhile } from 'rxjs';
 import { WebSocket, WebSocketServer } from 'ws';
 import { TaskWatch } from '../src/react/task-watch.js';
 import { after } from '../src/wait.js';
@@ -23,6 +25,9 @@ function event(seq: number, type: string, payload: unknown): string {
 
 const progress = (seq: number): string => event(seq, 'TASK_PROGRESS', { progress: seq });
 const completed = (seq: number): string => event(seq, 'TASK_COMPLETED', { result: seq });
+
+/** The same as a frame of a WebSocket. */
+const frameOf = (text: string, taskId: string): string => text.slice('data: '.length).replace('task-1', taskId);
 
 function json(response: ServerResponse, body: unknown, status = 200): void {
   response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(body));
@@ -44,6 +49,10 @@ async function read(client: TaskBridgeClient, options = {}): Promise<string[]> {
   const seen: string[] = [];
   for await (const { eventId } of client.observeTaskEvents('task-1', options)) seen.push(eventId);
   return seen;
+}
+
+async function leaveAt(client: TaskBridgeClient, last: string): Promise<void> {
+  for await (const { eventId } of client.observeTaskEvents('task-1')) if (eventId === last) break;
 }
 
 describe('A client in trouble', () => {
@@ -75,6 +84,23 @@ describe('A client in trouble', () => {
       diagnostics: (entry) => diagnostics.push(entry),
       ...options,
     });
+
+  /** Answers what each connection of a session subscribes to; returns everything that clients have sent. */
+  const serveSession = (
+    answerTo: (frame: { action: string; taskId: string }, socket: WebSocket, connection: number) => void,
+  ): { frames: { action: string; taskId: string }[]; connections: () => number } => {
+    const frames: { action: string; taskId: string }[] = [];
+    let connections = 0;
+    new WebSocketServer({ server }).on('connection', (socket) => {
+      const connection = (connections += 1);
+      socket.on('message', (message) => {
+        const frame = JSON.parse((message as Buffer).toString()) as { action: string; taskId: string };
+        frames.push(frame);
+        answerTo(frame, socket, connection);
+      });
+    });
+    return { frames, connections: () => connections };
+  };
 
   it('does not count streams that lasted as failures', async () => {
     let rounds = 0;
@@ -122,6 +148,111 @@ describe('A client in trouble', () => {
     answerIt();
     await read(client, { checkpoint: false });
     expect(isKept()).toEqual([false, false]);
+  });
+
+  it('forgets checkpoint and answers when the consumer leaves with the last event, and not before', async () => {
+    const store = new MemoryStore();
+    const keys = ['cursor', 'answers', 'answer:s1'].map((name) => `taskbridge:task-1:${name}`);
+    const kept = (): (string | undefined)[] => keys.map((key) => store.getItem(key));
+    const log = progress(1) + progress(2) + completed(3);
+    answer = streams(log, log, log);
+    const client = clientOf({ store });
+    const remember = (): void => keys.slice(1).forEach((key) => store.setItem(key, 's1'));
+    remember();
+    await leaveAt(client, '2-0');
+    expect(kept()).toEqual(['1-0', 's1', 's1']);
+    await leaveAt(client, '3-0');
+    expect(kept()).toEqual([undefined, undefined, undefined]);
+    remember();
+    const events = from(client.observeTaskEvents('task-1')).pipe(takeWhile((entry) => !isTerminalEvent(entry), true));
+    expect(await lastValueFrom(events)).toMatchObject({ eventId: '3-0' });
+    await eventually(() => kept().every((text) => text === undefined));
+    remember();
+    const again = streams(log);
+    answer = (request, response) =>
+      request.url?.includes('/stream') ? again(request, response) : json(response, snapshot('RUNNING', 2));
+    expect(await client.waitForResult('task-1')).toBe(3);
+    expect(kept()).toEqual([undefined, undefined, undefined]);
+  });
+
+  it('forgets the answers of a task that it finds ended', async () => {
+    const store = new MemoryStore();
+    const keys = ['answers', 'answer:s1'].map((name) => `taskbridge:task-1:${name}`);
+    answer = (_, response) => json(response, snapshot('COMPLETED', 3));
+    const client = clientOf({ store });
+    const looks = [
+      () => void client.waitForResult('task-1'),
+      () => void new TaskWatch(client, client, 'task-1').subscribe(() => undefined),
+    ];
+    for (const look of looks) {
+      for (const key of keys) store.setItem(key, 's1');
+      look();
+      await eventually(() => keys.every((key) => store.getItem(key) === undefined));
+    }
+    // A reader will come back for them.
+    store.setItem('taskbridge:task-1:cursor', '1-0');
+    for (const key of keys) store.setItem(key, 's1');
+    await client.waitForResult('task-1');
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    expect(keys.map((key) => store.getItem(key))).toEqual(['s1', 's1']);
+  });
+
+  it('does not take a clock that was set back for a silence, or for a wait', async () => {
+    const served = serveSession(({ taskId }, socket) => {
+      socket.send(frameOf(progress(1), taskId));
+      if (taskId === 'task-1') return;
+      const timer = setInterval(() => socket.send(frameOf(progress(1), taskId)), 20);
+      socket.on('close', () => clearInterval(timer));
+    });
+    const recovery = { livenessTimeoutMs: 3_000 };
+    const session = clientOf({ transports: ['websocket'], webSocket: WebSocket, recovery }).session();
+    const controller = new AbortController();
+    const runs = ['task-1', 'task-2'].map(async (taskId) => {
+      for await (const { type } of session.observeTaskEvents(taskId, controller)) expect(type).toBe('TASK_PROGRESS');
+    });
+    await eventually(() => served.frames.length === 2);
+    const now = Date.now.bind(Date);
+    Date.now = () => now() - 3_600_000;
+    try {
+      await new Promise((resolve) => setTimeout(resolve, 4_500));
+    } finally {
+      Date.now = now;
+    }
+    expect(diagnostics.filter(({ kind }) => kind === 'disconnected')).toEqual([]);
+    controller.abort(new Error('seen'));
+    for (const run of runs) await expect(run).rejects.toThrow('seen');
+    session.close();
+  });
+
+  it('can be aborted while its listener for gaps thinks', async () => {
+    answer = streams(
+      `data: ${JSON.stringify({ type: 'GAP', retainedFromEventId: '5-0', snapshot: snapshot('RUNNING', 6) })}\n\n`,
+    );
+    const controller = new AbortController();
+    const onGap = (): Promise<void> => {
+      controller.abort(new Error('enough'));
+      return never();
+    };
+    await expect(read(clientOf(), { signal: controller.signal, onGap })).rejects.toThrow('enough');
+  });
+
+  it('ends when a refused token cannot be refreshed, but not for want of a network', async () => {
+    const good = streams(completed(1));
+    answer = (request, response) =>
+      request.headers.authorization === 'good'
+        ? good(request, response)
+        : json(response, { code: 'AUTHENTICATION_ERROR', message: 'expired' }, 401);
+    const failures = [new TypeError('fetch failed'), new Error('signed out')];
+    const authHeaderProvider = (_: unknown, isRefresh: boolean): Record<string, string> => {
+      const failure = isRefresh ? failures.shift() : undefined;
+      if (failure) throw failure;
+      return { authorization: isRefresh ? 'good' : 'old' };
+    };
+    const client = clientOf({ authHeaderProvider });
+    const cause = failures[1];
+    await expect(read(client)).rejects.toMatchObject({ code: 'AUTHENTICATION_ERROR', cause });
+    expect(failures).toEqual([]);
+    expect(await read(client)).toEqual(['1-0']);
   });
 
   it.each(['getItem', 'setItem', 'removeItem'] as const)('can be aborted while %s of its store hangs', async (name) => {
@@ -282,25 +413,6 @@ describe('A client in trouble', () => {
     session.close();
     sockets.close();
   });
-
-  /** Answers what each connection of a session subscribes to; returns everything that clients have sent. */
-  const serveSession = (
-    answerTo: (frame: { action: string; taskId: string }, socket: WebSocket, connection: number) => void,
-  ): { frames: { action: string; taskId: string }[]; connections: () => number } => {
-    const frames: { action: string; taskId: string }[] = [];
-    let connections = 0;
-    new WebSocketServer({ server }).on('connection', (socket) => {
-      const connection = (connections += 1);
-      socket.on('message', (message) => {
-        const frame = JSON.parse((message as Buffer).toString()) as { action: string; taskId: string };
-        frames.push(frame);
-        answerTo(frame, socket, connection);
-      });
-    });
-    return { frames, connections: () => connections };
-  };
-
-  const frameOf = (text: string, taskId: string): string => text.slice('data: '.length).replace('task-1', taskId);
 
   it('connects a session again after a close that cannot be any one task’s fault', async () => {
     const served = serveSession(({ taskId }, socket, connection) => {

@@ -1,5 +1,6 @@
 import { limited, raced } from '../wait.js';
 import type { DiagnosticsListener } from '../diagnostics.js';
+import { TaskBridgeClientError } from '../errors.js';
 
 /** What headers are wanted for. */
 export interface AuthHeaderContext {
@@ -10,7 +11,8 @@ export interface AuthHeaderContext {
 
 /**
  * Gives the headers that say who asks. `forceRefresh` follows a 401: the token that was given last is not good any more.
- * Refreshes that are wanted while one is under way share its answer.
+ * Refreshes that are wanted while one is under way share its answer. A refresh that rejects ends what it was for with
+ * `AUTHENTICATION_ERROR`; a `TypeError`, which is what `fetch` throws without a network, lets a stream try again.
  */
 export type AuthHeaderProvider = (
   context: AuthHeaderContext,
@@ -46,6 +48,11 @@ export class AuthHeaders {
 
   private async refresh(context: AuthHeaderContext): Promise<Record<string, string>> {
     this.diagnostics({ kind: 'token-refresh', operation: context.operation });
-    return (await this.provider?.(context, true)) ?? {};
+    try {
+      return (await this.provider?.(context, true)) ?? {};
+    } catch (error) {
+      if (error instanceof TypeError) throw error;
+      throw new TaskBridgeClientError('AUTHENTICATION_ERROR', 'No token', { cause: error });
+    }
   }
 }

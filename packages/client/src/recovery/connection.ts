@@ -103,7 +103,7 @@ export class Connection {
   }
 
   private opened(frame: TransportFrame): TransportFrame {
-    if (!this.hasOpened) this.openedAt = Date.now();
+    if (!this.hasOpened) this.openedAt = performance.now();
     this.hasOpened = true;
     return frame;
   }
@@ -113,7 +113,7 @@ export class Connection {
     const { hasOpened, hasDelivered } = this;
     const { retryAfterMs } = (error ?? {}) as Partial<RequestRefusedError>;
     const silentMs = reason === 'silent' ? this.recovery.livenessTimeoutMs : 0;
-    const hasLasted = hasOpened && Date.now() - this.openedAt >= LASTING_MS + silentMs;
+    const hasLasted = hasOpened && performance.now() - this.openedAt >= LASTING_MS + silentMs;
     return { reason, hasOpened, hasDelivered, hasLasted, retryAfterMs, error };
   }
 }

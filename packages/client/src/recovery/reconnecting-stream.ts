@@ -78,7 +78,7 @@ export class ReconnectingStream {
   /** What comes next of the current connection, or of the better one that takes its place; `undefined`: look again. */
   private async step(current: Connection): Promise<ConnectionStep | undefined> {
     if (this.state.rung === 0) return this.taken(current, await current.next());
-    this.climb ??= Date.now() < this.climbAt ? undefined : this.open(0);
+    this.climb ??= performance.now() < this.climbAt ? undefined : this.open(0);
     const { climb } = this;
     const waits = [current.next().then((step) => ({ step, from: current }))];
     if (climb) waits.push(climb.next().then((step) => ({ step, from: climb })));
@@ -93,7 +93,7 @@ export class ReconnectingStream {
     if (this.climb) return Promise.race(waits);
     let cancelTimer: (() => void) | undefined;
     const climbTime = new Promise<undefined>((resolve) => {
-      cancelTimer = after(this.climbAt - Date.now(), () => resolve(undefined));
+      cancelTimer = after(this.climbAt - performance.now(), () => resolve(undefined));
     });
     return Promise.race([...waits, climbTime]).finally(() => cancelTimer?.());
   }
@@ -127,7 +127,9 @@ export class ReconnectingStream {
     throwIfAborted(options.signal);
     if (end.reason === 'refused') throw end.error;
     const { state, pauses } = afterEnd(before, end, options.transports.length, options.recovery.policy);
-    if (state.failures > options.recovery.maxFailures) throw this.givenUp(end);
+    if (state.failures > options.recovery.maxFailures) {
+      throw new TaskBridgeClientError('CONNECTION_FAILED', 'Too many failures', { cause: end.error });
+    }
     this.moveTo(state, end.reason);
     const retryAfterMs = end.retryAfterMs ?? 0;
     if (pauses || retryAfterMs > 0) await this.pause(end, pauses ? state.failures : 0, retryAfterMs);
@@ -174,7 +176,7 @@ export class ReconnectingStream {
     const to = transports[state.rung];
     const kind = state.rung > this.state.rung ? 'fallback' : 'climb';
     if (from !== to) diagnostics({ kind, taskId, from: from.name, to: to.name, reason });
-    this.climbAt = Date.now() + climbDelayMs(state.climbs, recovery);
+    this.climbAt = performance.now() + climbDelayMs(state.climbs, recovery);
     this.state = state;
   }
 
@@ -186,11 +188,5 @@ export class ReconnectingStream {
       this.current?.interrupt();
     }
     this.wasOnline = isOnline;
-  }
-
-  private givenUp({ error }: ConnectionEnd): TaskBridgeClientError {
-    const { recovery } = this.options;
-    const message = `${recovery.maxFailures + 1} failures in a row`;
-    return new TaskBridgeClientError('CONNECTION_FAILED', message, { cause: error });
   }
 }

@@ -4,6 +4,7 @@ import { TaskBridgeClientError, TaskGapError } from '../errors.js';
 import { isTerminalEvent, seqOf, type TaskEvent } from '../task-events.js';
 import { checked } from '../routes.js';
 import type { GapListener } from './task-gap.js';
+import { raced } from '../wait.js';
 import { ReconnectingStream, type ReconnectingStreamOptions } from './reconnecting-stream.js';
 
 export interface TaskObservationOptions extends Omit<ReconnectingStreamOptions, 'cursor'> {
@@ -14,7 +15,7 @@ export interface TaskObservationOptions extends Omit<ReconnectingStreamOptions, 
   onGap: GapListener | undefined;
   snapshot(): Promise<TaskSnapshot>;
   /** The task has ended, and the consumer knows. */
-  onEnd(): Promise<void>;
+  onEnd: (signal?: AbortSignal) => Promise<void>;
 }
 
 /** One consumer's way through a log: each event once, in order, remembered when the consumer comes back for the next. */
@@ -22,20 +23,27 @@ export class TaskObservation {
   private seq = 0;
   /** After which event something was missing last. */
   private holeAfter: number | undefined;
+  /** The consumer knows how the task has ended. */
+  private hasEnded = false;
 
   constructor(private readonly options: TaskObservationOptions) {}
 
   async *events(): AsyncGenerator<TaskEvent, void> {
-    const { taskId, lastEventId, checkpoints, signal } = this.options;
+    const { taskId, lastEventId, checkpoints, signal, onEnd } = this.options;
     checked(taskId);
     const stored = lastEventId === undefined ? await checkpoints?.lastEventId(taskId, signal) : undefined;
     try {
-      yield* this.from(lastEventId ?? stored);
-    } catch (error) {
-      if (!(await this.hasDropped(stored, error))) throw error;
-      yield* this.from(undefined);
+      try {
+        yield* this.from(lastEventId ?? stored);
+      } catch (error) {
+        if (!(await this.hasDropped(stored, error))) throw error;
+        yield* this.from(undefined);
+      }
+      this.hasEnded = true;
+    } finally {
+      // Who leaves with the last event in hand has aborted the signal by that.
+      if (this.hasEnded) await onEnd(signal.aborted ? undefined : signal);
     }
-    await this.options.onEnd();
   }
 
   private async *from(lastEventId: string | undefined): AsyncGenerator<TaskEvent, void> {
@@ -74,10 +82,12 @@ export class TaskObservation {
         if (await this.skip(frame.gap)) stream.delivered();
       } else if (frame.kind === 'event' && (await this.isNext(frame.event, stream))) {
         stream.delivered();
-        if (!(await this.isAnswered(frame.event))) yield frame.event;
+        const isAnswered = await this.isAnswered(frame.event);
+        this.hasEnded = isTerminalEvent(frame.event);
+        if (!isAnswered) yield frame.event;
         // The consumer has come back for more: it has taken the event.
         await this.taken(frame.event);
-        if (isTerminalEvent(frame.event)) return;
+        if (this.hasEnded) return;
       }
     }
   }
@@ -127,12 +137,12 @@ export class TaskObservation {
 
   /** False when nothing is missing after what the consumer has had. */
   private async skip(gap: EventGap): Promise<boolean> {
-    const { taskId, onGap } = this.options;
+    const { taskId, onGap, signal } = this.options;
     const retainedFrom = seqFrom(gap.retainedFromEventId);
     if (retainedFrom <= this.seq + 1) return false;
     const missing = { ...gap, taskId, afterEventId: idOf(this.seq) };
     if (!onGap) throw new TaskGapError(missing);
-    const choice = await onGap(missing);
+    const choice = await raced(onGap(missing), signal);
     this.seq = choice === 'skip-to-snapshot' ? seqFrom(gap.snapshot.lastEventId ?? '') : retainedFrom - 1;
     return true;
   }

@@ -23,14 +23,14 @@ export class PollTransport implements TaskTransport {
     let cursor = afterEventId;
     let waitTimeoutMs = 0;
     for (let isFirst = true; ; isFirst = false) {
-      const askedAt = Date.now();
+      const askedAt = performance.now();
       const query = { afterEventId: cursor, waitTimeoutMs };
       const page = await this.page(taskId, query, signal).catch((error: unknown) => wire.gapOf(error));
       if ('kind' in page) return yield page;
       yield { kind: isFirst ? 'open' : 'alive' };
       for (const event of page.events) yield wire.event(event);
       // A log that has ended is not waited on.
-      if (page.events.length === 0 && Date.now() - askedAt < waitTimeoutMs / 2) return yield { kind: 'end' };
+      if (page.events.length === 0 && performance.now() - askedAt < waitTimeoutMs / 2) return yield { kind: 'end' };
       cursor = page.nextAfterEventId ?? cursor;
       waitTimeoutMs = page.hasMore ? 0 : this.waitMs;
     }

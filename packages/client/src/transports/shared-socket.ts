@@ -24,7 +24,7 @@ export class SharedSocket {
   private readonly readers = new Map<string, Mailbox<SharedMessage> | undefined>();
   private readonly stop = new AbortController();
   private over: SocketClose | undefined;
-  private lastMessageAt = Date.now();
+  private lastMessageAt = performance.now();
   private aliveAt = 0;
   private idle: ReturnType<typeof setTimeout> | undefined;
 
@@ -43,12 +43,12 @@ export class SharedSocket {
 
   /** Nothing has come for so long that it is not to be trusted. */
   isSilent(livenessTimeoutMs: number): boolean {
-    return this.readers.size > 0 && Date.now() - this.lastMessageAt > livenessTimeoutMs;
+    return this.readers.size > 0 && performance.now() - this.lastMessageAt > livenessTimeoutMs;
   }
 
   subscribe(request: WebSocketSubscribeRequest): Mailbox<SharedMessage> {
     const mailbox = new Mailbox<SharedMessage>();
-    if (this.readers.size === 0) this.lastMessageAt = Date.now();
+    if (this.readers.size === 0) this.lastMessageAt = performance.now();
     this.readers.set(request.taskId.toLowerCase(), mailbox);
     clearTimeout(this.idle);
     if (this.over) mailbox.push(this.over);
@@ -76,7 +76,7 @@ export class SharedSocket {
   private async read(): Promise<void> {
     for (;;) {
       const message = await this.socket.next(this.stop.signal);
-      this.lastMessageAt = Date.now();
+      this.lastMessageAt = performance.now();
       if (typeof message !== 'string') return this.end(message);
       this.dispatch(message);
     }
@@ -121,7 +121,6 @@ export class SharedSocket {
 
   private closeWhenIdle(): void {
     clearTimeout(this.idle);
-    const isIdle = [...this.readers.values()].every((mailbox) => mailbox === undefined);
-    if (isIdle) this.idle = setTimeout(() => this.close(), IDLE_MS);
+    if (![...this.readers.values()].some(Boolean)) this.idle = setTimeout(() => this.close(), IDLE_MS);
   }
 }

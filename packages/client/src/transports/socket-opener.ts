@@ -40,7 +40,7 @@ export class SocketOpener {
     if (!socket.isUnauthorized || !this.auth.isConfigured) return socket;
     const again = await this.socket(await this.auth.refreshed(context, signal), signal);
     if (!again.isUnauthorized) return again;
-    throw new RequestRefusedError('AUTHENTICATION_ERROR', 'The WebSocket was answered by 401', { status: 401 });
+    throw new RequestRefusedError('AUTHENTICATION_ERROR', 'The upgrade got a 401', { status: 401 });
   }
 
   /** Good for one subscription of this task. */

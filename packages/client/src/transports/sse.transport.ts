@@ -60,9 +60,8 @@ export class SseTransport implements TaskTransport {
 }
 
 function eventStreamOf({ headers, body }: Response): ReadableStream<Uint8Array> {
-  if (!headers.get('content-type')?.toLowerCase().startsWith('text/event-stream')) {
-    throw new TransportUnsupportedError('Not an event stream');
-  }
-  if (!body) throw new TransportUnsupportedError('No streams here');
+  const isEventStream = headers.get('content-type')?.toLowerCase().startsWith('text/event-stream');
+  // React Native's answers have no body to read from.
+  if (!isEventStream || !body) throw new TransportUnsupportedError('No event stream');
   return body;
 }

@@ -47,7 +47,7 @@ export class Transports {
     if (name === 'poll') return new PollTransport(http, routes, diagnostics, waitMs);
     if (name === 'sse') return new SseTransport(http, routes, diagnostics);
     if (this.sockets) return new WebSocketTransport(this.sockets, diagnostics);
-    diagnostics({ kind: 'transport-missing', transport: name, reason: 'no WebSocket here' });
+    diagnostics({ kind: 'transport-missing', transport: name, reason: 'no WebSocket' });
     return undefined;
   }
 

@@ -53,7 +53,7 @@ export class WireFrames {
   /** What follows a frame that cannot be read may not be trusted: its connection is given up. */
   private malformed(data: string): Error {
     this.report('malformed-payload', data);
-    return new Error(`Not a frame of task ${this.taskId}: ${data.slice(0, 200)}`);
+    return new Error(`Not a frame: ${data.slice(0, 200)}`);
   }
 
   private report(kind: 'raw-payload' | 'malformed-payload' | 'unknown-event', data: string): void {

@@ -90,6 +90,7 @@ class FormDataLike {}
 export async function inReactNative(more: Record<string, unknown>): Promise<typeof import('@taskbridge/client')> {
   const globals = {
     setTimeout,
+    performance,
     clearTimeout,
     setInterval,
     clearInterval,
