@@ -70,7 +70,9 @@ export class LeaseRecovery {
     const policies = this.handlers.all();
     if (policies.length === 0) return 0;
     const { batchSize: limit } = this.settings.reconciliation;
-    const taskIds = await this.leases.listLost(policies, { limit, except: this.lost.leftOut });
+    // What runs here is alive: after an outage this may come before the heartbeat that says so.
+    const except = [...this.lost.leftOut, ...this.pool.all().map(({ taskId }) => taskId)];
+    const taskIds = await this.leases.listLost(policies, { limit, except });
     if (taskIds.length === 0) return this.lost.run([], () => Promise.resolve(false));
     const requeued = await this.leases.requeueLost(policies, taskIds);
     for (const reclaimed of requeued) this.tell(reclaimed);
