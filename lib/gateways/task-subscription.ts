@@ -46,11 +46,11 @@ export class TaskSubscription implements StreamEndListener {
   private isUnwanted = false;
 
   constructor(
-    /** As the client sent it until the task is known. */
     private givenId: string,
     private readonly owner: SubscriptionOwner,
   ) {}
 
+  /** As the client sent it until the task is known. */
   get taskId(): string {
     return this.givenId;
   }
