@@ -1,5 +1,6 @@
 import type { CheckpointStore } from './checkpoints/checkpoint-store.js';
 import type { DiagnosticsListener } from './diagnostics.js';
+import type { Given } from './given.js';
 import type { AuthHeaderProvider } from './http/auth-headers.js';
 import type { NetworkStatus } from './recovery/network-status.js';
 import type { RecoveryOptions } from './recovery/recovery-options.js';
@@ -14,39 +15,39 @@ export interface TaskBridgeClientOptions {
   /** Origin of the server, with a path where the API is below one; empty for the page's own. */
   baseUrl: string;
   /** Without one, requests carry no headers of their own: cookies, or nothing. */
-  authHeaderProvider?: AuthHeaderProvider;
+  authHeaderProvider?: AuthHeaderProvider | undefined;
   /** @default 'ticket' with an `authHeaderProvider`, otherwise 'none' */
-  webSocketAuth?: WebSocketAuth;
+  webSocketAuth?: WebSocketAuth | undefined;
   /** Where the host has other paths than the server's own; see {@link taskRoutes}. */
-  routes?: Partial<TaskRoutes>;
+  routes?: Given<TaskRoutes> | undefined;
   /** Where checkpoints are kept. Without one they are lost with the client. */
-  store?: CheckpointStore;
+  store?: CheckpointStore | undefined;
   /** Begins every key in the store: one for each server or user that shares it. @default 'taskbridge' */
-  namespace?: string;
+  namespace?: string | undefined;
   /** Which to use, the best one first. @default ['websocket', 'sse', 'poll'] */
-  transports?: readonly TransportName[];
-  recovery?: Partial<RecoveryOptions>;
+  transports?: readonly TransportName[] | undefined;
+  recovery?: Given<RecoveryOptions> | undefined;
   /** @default `navigator.onLine` */
-  network?: NetworkStatus;
+  network?: NetworkStatus | undefined;
   /** How often a command is tried. @default 5 */
-  commandAttempts?: number;
+  commandAttempts?: number | undefined;
   /** How long each try of a command may take. @default 30_000 */
-  commandTimeoutMs?: number;
-  diagnostics?: DiagnosticsListener;
+  commandTimeoutMs?: number | undefined;
+  diagnostics?: DiagnosticsListener | undefined;
   /** @default the platform's */
-  fetch?: typeof fetch;
+  fetch?: typeof fetch | undefined;
   /** @default the platform's; Node before 22 has none, and goes without */
-  webSocket?: WebSocketConstructor;
+  webSocket?: WebSocketConstructor | undefined;
 }
 
 /** How one task is followed. */
 export interface ObserveOptions {
   /** Go on after this event, whatever the store says; `'0'` is the start. */
-  lastEventId?: string;
+  lastEventId?: string | undefined;
   /** Ends the observation, which then rejects with the signal's reason. */
-  signal?: AbortSignal;
+  signal?: AbortSignal | undefined;
   /** `false`: read the log as it is, every question included, and leave the stored checkpoint alone. @default true */
-  checkpoint?: boolean;
+  checkpoint?: boolean | undefined;
   /** Without one, a gap rejects with `EVENT_GAP`. */
-  onGap?: GapListener;
+  onGap?: GapListener | undefined;
 }

@@ -1,5 +1,6 @@
 import { isTaskId } from '@taskbridge/protocol';
 import { TaskBridgeClientError } from './errors.js';
+import { given, type Given } from './given.js';
 
 /** Where everything is, as paths on `baseUrl` or as whole addresses. Task ids need no escaping: others never get here. */
 export interface TaskRoutes {
@@ -29,8 +30,8 @@ export function taskRoutes(tasksPath = '/api/v1/tasks', webSocketPath = `${tasks
 }
 
 /** The routes of a host, the server's own where it says nothing; what cannot be a task's id is not asked for. */
-export function checkedRoutes(own: Partial<TaskRoutes> = {}): TaskRoutes {
-  const routes: TaskRoutes = { ...taskRoutes(), ...own };
+export function checkedRoutes(own?: Given<TaskRoutes>): TaskRoutes {
+  const routes: TaskRoutes = { ...taskRoutes(), ...given(own) };
   const safe = { ...routes };
   for (const name of Object.keys(routes) as 'task'[])
     safe[name] = (...ids) => routes[name](...(ids.map(checked) as [string]));

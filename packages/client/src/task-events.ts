@@ -44,8 +44,8 @@ export type TaskFailedEvent = TaskEventOf<'TASK_FAILED'>;
 export type TaskCancelledEvent = TaskEventOf<'TASK_CANCELLED'>;
 
 /**
- * An event whose type this version does not know, or whose payload is not an object. It has its place in the log like
- * any other; `wireType` is the type that the server gave it.
+ * An event whose type this version does not know, or whose payload lacks what its type needs. It has its place in the
+ * log like any other; `wireType` is the type that the server gave it.
  */
 export interface UnknownTaskEvent {
   type: 'UNKNOWN';
@@ -99,37 +99,38 @@ export function seqOf({ eventId }: Pick<TaskEvent, 'eventId'>): number {
   return parseCursor(eventId) ?? 0;
 }
 
-/** What a payload has to have, so that its readers can rely on its type: `kind` of each member. */
-const MEMBERS: Record<TaskEventType, Record<string, 'string' | 'number' | 'object'>> = {
+/** What a payload has to have, so that its readers can rely on its type, by an example of each member. */
+const MEMBERS: Record<TaskEventType, Record<string, string | number | object>> = {
   TASK_STARTED: {},
   TASK_COMPLETED: {},
-  TASK_PROGRESS: { progress: 'number' },
-  TASK_MESSAGE: { message: 'string' },
-  TASK_SUSPENDED: { suspendId: 'string', allowedActions: 'object' },
-  TASK_ACTION_ACCEPTED: { suspendId: 'string' },
-  TASK_FAILED: { code: 'string', message: 'string' },
-  TASK_CANCELLED: { reason: 'string' },
+  TASK_PROGRESS: { progress: 0 },
+  TASK_MESSAGE: { message: '' },
+  TASK_SUSPENDED: { suspendId: '', allowedActions: [] },
+  TASK_ACTION_ACCEPTED: { suspendId: '' },
+  TASK_FAILED: { code: '', message: '' },
+  TASK_CANCELLED: { reason: '' },
 };
 
-/** Reads an envelope off the wire; `undefined` when it has no place in the task's log, or a payload of another type. */
+/** Reads an envelope off the wire; `undefined` when it has no place in the task's log. */
 export function toTaskEvent(raw: unknown, taskId: string): TaskEvent | undefined {
   if (!isEnvelope(raw) || raw.taskId.toLowerCase() !== taskId.toLowerCase() || !parseCursor(raw.eventId))
     return undefined;
   const { type: wireType, eventId, createdAt, payload } = raw;
-  if (!Object.hasOwn(MEMBERS, wireType) || typeof payload !== 'object' || payload === null) {
-    return { type: 'UNKNOWN', wireType, taskId: raw.taskId, eventId, createdAt, payload };
-  }
-  const members = payload as Record<string, unknown>;
-  const isWhole = Object.entries(MEMBERS[wireType as TaskEventType]).every(
-    ([name, kind]) => typeof (members[name] ?? undefined) === kind,
-  );
-  if (!isWhole) return undefined;
-  const event = raw as TaskEventOf<TaskEventType>;
-  if (event.type !== 'TASK_SUSPENDED') return event as Exclude<TaskEvent, TaskSuspendedEvent>;
-  const suspended = event as TaskEventOf<'TASK_SUSPENDED'>;
-  return { ...suspended, suspension: toSuspension(suspended.payload) };
+  if (!isWhole(raw)) return { type: 'UNKNOWN', wireType, taskId: raw.taskId, eventId, createdAt, payload };
+  const event = raw as unknown as KnownEvent;
+  return event.type === 'TASK_SUSPENDED' ? { ...event, suspension: toSuspension(event.payload) } : event;
 }
 
+function isWhole({ type, payload }: Envelope): boolean {
+  if (!Object.hasOwn(MEMBERS, type) || typeof payload !== 'object' || payload === null) return false;
+  const members = payload as Record<string, unknown>;
+  return Object.entries(MEMBERS[type as TaskEventType]).every(
+    ([name, example]) => members[name] !== null && typeof members[name] === typeof example,
+  );
+}
+
+/** Any but `UNKNOWN`, as it comes: a question has no `suspension` yet. */
+type KnownEvent = Exclude<TaskEvent, UnknownTaskEvent>;
 type Envelope = Record<'type' | 'taskId' | 'eventId' | 'createdAt', string> & { payload: unknown };
 
 function isEnvelope(raw: unknown): raw is Envelope {

@@ -1,4 +1,4 @@
-import { abort } from './abort.js';
+import { abort, onAbort } from './abort.js';
 import type { ObserveOptions } from './client-options.js';
 import type { TaskEvent } from './task-events.js';
 import { TaskEventStream } from './task-events-stream.js';
@@ -9,8 +9,7 @@ type Follow = (taskId: string, options: ObserveOptions, signal: AbortSignal) => 
 
 /** Observations that share a connection. Each recovers by itself, over SSE or polling where WebSockets do not pass. */
 export class TaskSession {
-  private readonly observing = new Set<() => void>();
-  private closed: Error | undefined;
+  readonly #closing = new AbortController();
 
   constructor(
     private readonly follow: Follow,
@@ -19,30 +18,23 @@ export class TaskSession {
 
   /** As {@link TaskBridgeClient.observeTaskEvents}; a task that is observed twice has a connection of its own. */
   observeTaskEvents(taskId: string, options: ObserveOptions = {}): TaskEventStream {
-    return new TaskEventStream((signal) => this.observe(taskId, options, signal), options.signal);
+    return new TaskEventStream((signal) => this.#observe(taskId, options, signal), options.signal);
   }
 
   /** Ends the connection, and every observation with the reason `TaskSessionClosed`. */
   close(): void {
-    this.closed ??= Object.assign(new Error('Session closed'), { name: 'TaskSessionClosed' });
-    for (const end of this.observing) end();
+    abort(this.#closing, Object.assign(new Error('Session closed'), { name: 'TaskSessionClosed' }));
     this.disconnect();
   }
 
-  private async *observe(
-    taskId: string,
-    options: ObserveOptions,
-    signal: AbortSignal,
-  ): AsyncGenerator<TaskEvent, void> {
+  async *#observe(taskId: string, options: ObserveOptions, signal: AbortSignal): AsyncGenerator<TaskEvent, void> {
     const { controller, release } = childOf(signal);
-    const close = (): void => abort(controller, this.closed);
-    if (this.closed) close();
-    this.observing.add(close);
+    const forget = onAbort(this.#closing.signal, (reason) => abort(controller, reason));
     try {
       yield* this.follow(taskId, options, controller.signal);
     } finally {
       release();
-      this.observing.delete(close);
+      forget();
     }
   }
 }

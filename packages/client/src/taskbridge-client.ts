@@ -13,6 +13,7 @@ import { MemoryStore } from './checkpoints/memory.store.js';
 import type { ObserveOptions, TaskBridgeClientOptions } from './client-options.js';
 import { quiet } from './diagnostics.js';
 import { TaskCancelledError, TaskFailedError } from './errors.js';
+import { given } from './given.js';
 import { AuthHeaders } from './http/auth-headers.js';
 import { HttpClient } from './http/http-client.js';
 import { multipartBody, type TaskAttachment } from './http/multipart.js';
@@ -30,33 +31,33 @@ import { Transports } from './transports/transports.js';
 /** What to do. Without a `clientRequestId` one is made; it is the same however often the request has to be repeated. */
 export interface StartTaskRequest {
   taskType: string;
-  input?: JsonObject;
-  metadata?: JsonObject;
-  clientRequestId?: string;
+  input?: JsonObject | undefined;
+  metadata?: JsonObject | undefined;
+  clientRequestId?: string | undefined;
 }
 
 /** An answer to a question. Without a `clientActionId` one is made. */
 export interface SubmitActionRequest {
   suspendId: string;
   actionType: string;
-  payload?: JsonObject;
-  metadata?: JsonObject;
-  clientActionId?: string;
+  payload?: JsonObject | undefined;
+  metadata?: JsonObject | undefined;
+  clientActionId?: string | undefined;
 }
 
 /** Which of the caller's tasks to list. */
 export interface ListTasksQuery {
-  status?: TaskStatus;
-  taskType?: string;
-  waiting?: boolean;
-  limit?: number;
+  status?: TaskStatus | undefined;
+  taskType?: string | undefined;
+  waiting?: boolean | undefined;
+  limit?: number | undefined;
   /** `nextCursor` of the page before. */
-  cursor?: string;
+  cursor?: string | undefined;
 }
 
 /** One call can be given up, without undoing what it has done. */
 export interface CallOptions {
-  signal?: AbortSignal;
+  signal?: AbortSignal | undefined;
 }
 
 /** How long a call of the store holds up what waits for it. */
@@ -68,18 +69,18 @@ const MAX_STORE_MS = 5_000;
  * refuses, and with `CONNECTION_FAILED` when it does not answer.
  */
 export class TaskBridgeClient {
-  private readonly routes: TaskRoutes;
-  private readonly following: Pick<TaskObservationOptions, 'network' | 'recovery' | 'diagnostics'>;
-  private readonly http: HttpClient;
-  private readonly checkpoints: Checkpoints;
-  private readonly transports: Transports;
+  readonly #routes: TaskRoutes;
+  readonly #following: Pick<TaskObservationOptions, 'network' | 'recovery' | 'diagnostics'>;
+  readonly #http: HttpClient;
+  readonly #checkpoints: Checkpoints;
+  readonly #transports: Transports;
 
   constructor(options: TaskBridgeClientOptions) {
     const { baseUrl, store = new MemoryStore(), namespace = 'taskbridge', network = BROWSER_NETWORK } = options;
     const { fetch = platformFetch, commandAttempts = 5, commandTimeoutMs = 30_000 } = options;
     const diagnostics = quiet(options.diagnostics);
     const routes = checkedRoutes(options.routes);
-    const recovery = { ...DEFAULT_RECOVERY, ...options.recovery };
+    const recovery = { ...DEFAULT_RECOVERY, ...given(options.recovery) };
     const auth = new AuthHeaders(options.authHeaderProvider, diagnostics, commandTimeoutMs);
     const http = new HttpClient({
       baseUrl,
@@ -92,17 +93,17 @@ export class TaskBridgeClient {
       diagnostics,
     });
     const timeoutMs = Math.min(commandTimeoutMs, MAX_STORE_MS);
-    const snapshot = (taskId: string, signal: AbortSignal): Promise<TaskSnapshot> => this.snapshot(taskId, signal);
-    this.checkpoints = new Checkpoints({ store, namespace, diagnostics, timeoutMs, snapshot });
-    this.transports = new Transports(options, { http, auth, routes, diagnostics, recovery });
-    this.http = http;
-    this.routes = routes;
-    this.following = { network, recovery, diagnostics };
+    const snapshot = (taskId: string, signal: AbortSignal): Promise<TaskSnapshot> => this.#snapshot(taskId, signal);
+    this.#checkpoints = new Checkpoints({ store, namespace, diagnostics, timeoutMs, snapshot });
+    this.#transports = new Transports(options, { http, auth, routes, diagnostics, recovery });
+    this.#http = http;
+    this.#routes = routes;
+    this.#following = { network, recovery, diagnostics };
   }
 
   /** Creates a task, or finds the one that the same `clientRequestId` has created. */
   startTask(request: StartTaskRequest, options?: CallOptions): Promise<TaskCreatedResponse> {
-    return this.start(identified(request), options);
+    return this.#start(identified(request), options);
   }
 
   /** The same with files. */
@@ -110,21 +111,21 @@ export class TaskBridgeClient {
     { attachments, ...request }: StartTaskRequest & { attachments: readonly TaskAttachment[] },
     options?: CallOptions,
   ): Promise<TaskCreatedResponse> {
-    return this.start(await multipartBody(identified(request), attachments), options);
+    return this.#start(await multipartBody(identified(request), attachments), options);
   }
 
   /** The task as it is now: status, result or error, open questions, last event. */
   async getTask(taskId: string, { signal }: CallOptions = {}): Promise<TaskSnapshot> {
-    const task = await this.snapshot(taskId, signal);
-    if (isTerminalStatus(task.status)) void this.checkpoints.clearUnread(taskId);
+    const task = await this.#snapshot(taskId, signal);
+    if (isTerminalStatus(task.status)) void this.#checkpoints.clearUnread(taskId);
     return task;
   }
 
   /** One page of the caller's own tasks, newest first. */
   listTasks(query: ListTasksQuery = {}, { signal }: CallOptions = {}): Promise<TaskListResponse> {
-    return this.http.command({
+    return this.#http.command({
       operation: 'listTasks',
-      route: this.routes.tasks(),
+      route: this.#routes.tasks(),
       query: { ...query },
       signal,
       answer: 'items',
@@ -137,13 +138,13 @@ export class TaskBridgeClient {
    * refuses for good, on a gap without `onGap`, and when it is aborted.
    */
   observeTaskEvents(taskId: string, options: ObserveOptions = {}): TaskEventStream {
-    return new TaskEventStream((signal) => this.follow(taskId, options, signal, this.transports.all), options.signal);
+    return new TaskEventStream((signal) => this.#follow(taskId, options, signal, this.#transports.all), options.signal);
   }
 
   /** Observes many tasks over one WebSocket, until it is closed. */
   session(): TaskSession {
-    const { all, close } = this.transports.multiplexed();
-    return new TaskSession((taskId, options, signal) => this.follow(taskId, options, signal, all), close);
+    const { all, close } = this.#transports.multiplexed();
+    return new TaskSession((taskId, options, signal) => this.#follow(taskId, options, signal, all), close);
   }
 
   /** Answers a question. A rejection by the state of the question is an answer too: look at `status`. */
@@ -153,9 +154,9 @@ export class TaskBridgeClient {
     { signal }: CallOptions = {},
   ): Promise<TaskClientActionResponse> {
     const body = { ...action, clientActionId: action.clientActionId ?? randomId() };
-    const answer = this.checkpoints.beginAnswer(taskId);
+    const answer = this.#checkpoints.beginAnswer(taskId);
     try {
-      const route = this.routes.actions(taskId);
+      const route = this.#routes.actions(taskId);
       const request = {
         operation: 'submitAction',
         taskId,
@@ -164,7 +165,7 @@ export class TaskBridgeClient {
         body,
         signal,
       } as const;
-      const response = await this.http.command<TaskClientActionResponse>(request);
+      const response = await this.#http.command<TaskClientActionResponse>(request);
       await answer.acknowledge(action.suspendId, signal);
       return response;
     } finally {
@@ -175,8 +176,8 @@ export class TaskBridgeClient {
   /** Asks the task to stop. A completion that is logged first wins. */
   async cancelTask(taskId: string, reason?: string, { signal }: CallOptions = {}): Promise<CancelTaskResponse> {
     const body = reason === undefined ? {} : { reason };
-    const route = this.routes.cancel(taskId);
-    return this.http.command({
+    const route = this.#routes.cancel(taskId);
+    return this.#http.command({
       operation: 'cancelTask',
       taskId,
       method: 'POST',
@@ -206,32 +207,32 @@ export class TaskBridgeClient {
     return task.result as T;
   }
 
-  private async snapshot(taskId: string, signal: AbortSignal | undefined): Promise<TaskSnapshot> {
-    return this.http.command({ operation: 'getTask', taskId, route: this.routes.task(taskId), signal });
+  async #snapshot(taskId: string, signal: AbortSignal | undefined): Promise<TaskSnapshot> {
+    return this.#http.command({ operation: 'getTask', taskId, route: this.#routes.task(taskId), signal });
   }
 
-  private start(body: object, { signal }: CallOptions = {}): Promise<TaskCreatedResponse> {
-    const route = this.routes.tasks();
-    return this.http.command({ operation: 'startTask', method: 'POST', route, body, signal });
+  #start(body: object, { signal }: CallOptions = {}): Promise<TaskCreatedResponse> {
+    const route = this.#routes.tasks();
+    return this.#http.command({ operation: 'startTask', method: 'POST', route, body, signal });
   }
 
-  private follow(
+  #follow(
     taskId: string,
     options: ObserveOptions,
     signal: AbortSignal,
     transports: readonly TaskTransport[],
   ): AsyncGenerator<TaskEvent, void> {
-    const { checkpoints } = this;
+    const checkpoints = this.#checkpoints;
     const keepsCheckpoint = options.checkpoint !== false;
     const observation = new TaskObservation({
       taskId,
       signal,
       transports,
-      ...this.following,
+      ...this.#following,
       lastEventId: options.lastEventId,
       checkpoints: keepsCheckpoint ? checkpoints : undefined,
       onGap: options.onGap,
-      snapshot: () => this.snapshot(taskId, signal),
+      snapshot: () => this.#snapshot(taskId, signal),
       onEnd: (own) => (keepsCheckpoint ? checkpoints.clear(taskId, own) : checkpoints.clearUnread(taskId, own)),
     });
     return observation.events();

@@ -1,6 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { pathToFileURL } from 'node:url';
 import path from 'node:path';
+import ts from 'typescript';
 import type {
   JsonObject,
   TaskActionAcceptedPayload,
@@ -91,6 +92,15 @@ describe('The types of the client', () => {
     const event = PROGRESS as TaskEvent;
     if (isTerminalEvent(event)) isExactly<TerminalTaskEvent>()(event, true);
     expect(isTerminalEvent(event)).toBe(false);
+  });
+
+  it('take what is undefined for what is left out, for the strictest compilers too', () => {
+    const { config } = ts.readConfigFile('tsconfig.json', ts.sys.readFile.bind(ts.sys)) as { config: unknown };
+    const { options } = ts.parseJsonConfigFileContent(config, ts.sys, process.cwd());
+    const file = path.resolve('packages/client/test/support/exact-options.ts');
+    const program = ts.createProgram([file], { ...options, exactOptionalPropertyTypes: true });
+    const found = ts.getPreEmitDiagnostics(program, program.getSourceFile(file));
+    expect(found.map(({ messageText }) => ts.flattenDiagnosticMessageText(messageText, '\n'))).toEqual([]);
   });
 
   it('are those that are written down', async () => {

@@ -51,6 +51,28 @@ async function read(client: TaskBridgeClient, options = {}): Promise<string[]> {
   return seen;
 }
 
+/** A store whose writes happen when they are told to. */
+function slowStore(): { store: CheckpointStore; writes: { text: string | undefined; finish: () => void }[] } {
+  const store = new MemoryStore();
+  const writes: { text: string | undefined; finish: () => void }[] = [];
+  const slowly = (text: string | undefined, write: () => void): Promise<void> =>
+    new Promise((resolve) => {
+      const finish = (): void => {
+        write();
+        resolve();
+      };
+      writes.push({ text, finish });
+    });
+  return {
+    writes,
+    store: {
+      getItem: (key) => store.getItem(key),
+      setItem: (key, text) => slowly(text, () => store.setItem(key, text)),
+      removeItem: (key) => slowly(undefined, () => store.removeItem(key)),
+    },
+  };
+}
+
 async function leaveAt(client: TaskBridgeClient, last: string): Promise<void> {
   for await (const { eventId } of client.observeTaskEvents('task-1')) if (eventId === last) break;
 }
@@ -113,6 +135,25 @@ describe('A client in trouble', () => {
     expect(await read(clientOf({ recovery: { maxFailures: 1 } }))).toEqual(['1-0']);
     answer = (_, response) => void response.writeHead(200, { 'content-type': 'text/event-stream' }).end(': ping\n\n');
     await expect(read(clientOf({ recovery: { maxFailures: 1 } }))).rejects.toMatchObject({ code: 'CONNECTION_FAILED' });
+  });
+
+  it.each([1, 3])('gives up at failure %d when so many are allowed', async (maxFailures) => {
+    answer = (_, response) => response.destroy();
+    const poll = clientOf({ transports: ['poll'], recovery: { maxFailures } });
+    await expect(read(poll)).rejects.toMatchObject({ code: 'CONNECTION_FAILED' });
+    expect(asked).toHaveLength(maxFailures);
+  });
+
+  it('takes options that are undefined for options that are left out', async () => {
+    answer = (_, response) => (asked.length === 1 ? response.destroy() : streams(completed(1))(_, response));
+    const client = clientOf({
+      recovery: { maxDelayMs: undefined, livenessTimeoutMs: undefined },
+      routes: { stream: undefined },
+      store: undefined,
+      commandTimeoutMs: undefined,
+    });
+    expect(await read(client, { lastEventId: undefined, checkpoint: undefined })).toEqual(['1-0']);
+    expect(asked).toHaveLength(2);
   });
 
   it('gives up a task whose end is only ever announced, and outlives a snapshot that fails', async () => {
@@ -277,6 +318,43 @@ describe('A client in trouble', () => {
     expect(await slow.submitAction('task-1', action, { signal })).toMatchObject({ status: 'ACCEPTED' });
   });
 
+  it('waits once for a store that hangs, not at each event', async () => {
+    const store: CheckpointStore = new MemoryStore();
+    store.setItem = never;
+    answer = streams(Array.from({ length: 30 }, (_, index) => progress(index + 1)).join('') + completed(31));
+    expect(await read(clientOf({ store, commandTimeoutMs: 200 }))).toHaveLength(31);
+    expect(diagnostics.filter(({ kind }) => kind === 'store-failure')).toHaveLength(1);
+  });
+
+  it('writes what is wanted in the end once a slow store is done, and reads it before', async () => {
+    const { store, writes } = slowStore();
+    answer = streams(progress(1) + progress(2) + progress(3) + progress(4), progress(4) + completed(5));
+    const client = clientOf({ store, commandTimeoutMs: 50 });
+    await leaveAt(client, '4-0');
+    expect(writes.map(({ text }) => text)).toEqual(['1-0']);
+    const again = client.observeTaskEvents('task-1')[Symbol.asyncIterator]();
+    expect(await again.next()).toMatchObject({ value: { eventId: '4-0' } });
+    expect(asked.at(-1)).toContain('lastEventId=3-0');
+    writes[0].finish();
+    await eventually(() => writes.length === 2);
+    expect(writes[1].text).toBe('3-0');
+    writes[1].finish();
+    await again.return?.();
+    await eventually(() => store.getItem('taskbridge:task-1:cursor') === '3-0');
+  });
+
+  it('leaves no checkpoint behind when a write comes through after the end', async () => {
+    const { store, writes } = slowStore();
+    answer = streams(progress(1) + progress(2) + completed(3));
+    expect(await read(clientOf({ store, commandTimeoutMs: 50 }))).toEqual(['1-0', '2-0', '3-0']);
+    writes[0].finish();
+    await eventually(() => writes.length === 2);
+    expect(store.getItem('taskbridge:task-1:cursor')).toBe('1-0');
+    writes[1].finish();
+    expect(writes[1].text).toBeUndefined();
+    await eventually(() => store.getItem('taskbridge:task-1:cursor') === undefined);
+  });
+
   it('does not wait for a provider of headers that hangs', async () => {
     answer = (_, response) => json(response, { code: 'AUTHENTICATION_ERROR', message: 'no' }, 401);
     const hangs = clientOf({ authHeaderProvider: never, commandTimeoutMs: 50, commandAttempts: 2 });
@@ -324,14 +402,34 @@ describe('A client in trouble', () => {
   });
 
   it.each([
-    ['a question without an id', event(2, 'TASK_SUSPENDED', {})],
-    ['progress without a number', event(2, 'TASK_PROGRESS', { progress: 'half' })],
+    ['an event without a number', 'data: {"type":"TASK_PROGRESS","taskId":"task-1","eventId":"two","payload":{}}\n\n'],
+    ['something that has no type', 'data: {"eventId":"2-0"}\n\n'],
+    ['half a document', 'data: {"type":"TASK_PRO\n\n'],
+    ['a list', 'data: []\n\n'],
     ['a gap without a snapshot', 'data: {"type":"GAP","retainedFromEventId":"5-0"}\n\n'],
     ['a gap from nowhere', 'data: {"type":"GAP","retainedFromEventId":"x","snapshot":{"lastEventId":"5-0"}}\n\n'],
   ])('reads the log again after %s', async (_, broken) => {
     answer = streams(progress(1) + broken, progress(2) + completed(3));
     expect(await read(clientOf())).toEqual(['1-0', '2-0', '3-0']);
     expect(diagnostics.filter(({ kind }) => kind === 'malformed-payload')).toHaveLength(1);
+  });
+
+  it.each([
+    ['TASK_SUSPENDED', {}],
+    ['TASK_SUSPENDED', { suspendId: 's1', allowedActions: null }],
+    ['TASK_PROGRESS', { progress: 'half' }],
+    ['TASK_FAILED', { code: 'X' }],
+    ['TASK_STARTED', null],
+  ])('passes on %s with the payload %j as UNKNOWN', async (type, payload) => {
+    answer = streams(progress(1) + event(2, type, payload) + completed(3));
+    const seen: unknown[] = [];
+    for await (const one of clientOf().observeTaskEvents('task-1')) seen.push(one);
+    expect(seen).toMatchObject([
+      { eventId: '1-0' },
+      { type: 'UNKNOWN', wireType: type, payload, eventId: '2-0' },
+      { eventId: '3-0' },
+    ]);
+    expect(diagnostics.filter(({ kind }) => kind === 'unknown-event')).toHaveLength(1);
   });
 
   it('reads the log again after a refusal that tells of no gap', async () => {
@@ -391,7 +489,7 @@ describe('A client in trouble', () => {
     sockets.on('connection', (socket) => {
       socket.on('message', (message) => {
         const { taskId } = JSON.parse((message as Buffer).toString()) as { taskId: string };
-        socket.send('{"taskId":5}');
+        socket.send('{"type":"LATER_FRAME","taskId":5}');
         socket.send(completed(1).slice('data: '.length).replace('task-1', taskId));
       });
     });
@@ -431,6 +529,27 @@ describe('A client in trouble', () => {
       ['1-0', '2-0'],
     ]);
     expect(served.connections()).toBe(2);
+    session.close();
+  });
+
+  it('reads all logs of a session again after a frame that may have been of any of them', async () => {
+    const served = serveSession(({ action, taskId }, socket) => {
+      if (action !== 'subscribe') return;
+      const tries = served.frames.filter((frame) => frame.taskId === taskId && frame.action === 'subscribe').length;
+      if (tries === 1) socket.send(frameOf(progress(1), taskId));
+      else [progress(1), completed(2)].forEach((text) => socket.send(frameOf(text, taskId)));
+      if (tries === 1 && served.frames.length === 2) socket.send('{"type":"TASK_COM');
+    });
+    const session = clientOf({ transports: ['websocket'], webSocket: WebSocket }).session();
+    const runs = ['task-1', 'task-2'].map(async (taskId) => {
+      const seen: string[] = [];
+      for await (const { eventId } of session.observeTaskEvents(taskId)) seen.push(eventId);
+      return seen;
+    });
+    const all = ['1-0', '2-0'];
+    expect(await Promise.all(runs)).toEqual([all, all]);
+    const malformed = diagnostics.filter(({ kind }) => kind === 'malformed-payload');
+    expect(malformed).toMatchObject([{ taskId: 'task-1' }, { taskId: 'task-2' }]);
     session.close();
   });
 

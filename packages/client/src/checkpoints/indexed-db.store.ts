@@ -42,26 +42,26 @@ const ITEMS = 'items';
 
 /** IndexedDB: for pages that need more room than Web Storage has, and for workers, which have none. */
 export class IndexedDbStore implements CheckpointStore {
-  private opening: Promise<Database> | undefined;
+  #opening: Promise<Database> | undefined;
 
   constructor(private readonly databaseName = 'taskbridge') {}
 
   async getItem(key: string): Promise<string | undefined> {
-    const { result } = await this.run('readonly', (items) => items.get(key));
+    const { result } = await this.#run('readonly', (items) => items.get(key));
     return typeof result === 'string' ? result : undefined;
   }
 
   async setItem(key: string, value: string): Promise<void> {
-    await this.run('readwrite', (items) => items.put(value, key));
+    await this.#run('readwrite', (items) => items.put(value, key));
   }
 
   async removeItem(key: string): Promise<void> {
-    await this.run('readwrite', (items) => items.delete(key));
+    await this.#run('readwrite', (items) => items.delete(key));
   }
 
   /** Resolves with what the work has returned, once the transaction is complete. */
-  private async run<T>(mode: 'readonly' | 'readwrite', work: (items: ObjectStore) => T): Promise<T> {
-    const database = await this.open();
+  async #run<T>(mode: 'readonly' | 'readwrite', work: (items: ObjectStore) => T): Promise<T> {
+    const database = await this.#open();
     return new Promise((resolve, reject) => {
       const transaction = database.transaction(ITEMS, mode);
       const outcome = work(transaction.objectStore(ITEMS));
@@ -70,28 +70,28 @@ export class IndexedDbStore implements CheckpointStore {
     });
   }
 
-  private open(): Promise<Database> {
-    this.opening ??= this.connect().catch((error: unknown) => {
-      this.opening = undefined;
+  #open(): Promise<Database> {
+    this.#opening ??= this.#connect().catch((error: unknown) => {
+      this.#opening = undefined;
       throw error;
     });
-    return this.opening;
+    return this.#opening;
   }
 
-  private connect(): Promise<Database> {
+  #connect(): Promise<Database> {
     const { indexedDB } = globalThis as unknown as { indexedDB: DatabaseFactory };
     const pending = indexedDB.open(this.databaseName, 1);
     pending.onupgradeneeded = () => pending.result.createObjectStore(ITEMS);
     return new Promise((resolve, reject) => {
       pending.onerror = () => reject(pending.error);
-      pending.onsuccess = () => resolve(this.watched(pending.result));
+      pending.onsuccess = () => resolve(this.#watched(pending.result));
     });
   }
 
   /** Lets go of a connection that the browser takes away, or that another tab waits for; the next call opens one. */
-  private watched(database: Database): Database {
+  #watched(database: Database): Database {
     const forget = (): void => {
-      this.opening = undefined;
+      this.#opening = undefined;
     };
     database.onclose = forget;
     database.onversionchange = () => {

@@ -2,17 +2,17 @@ import type { CheckpointStore } from './checkpoint-store.js';
 
 /** Lives as long as the object. */
 export class MemoryStore implements CheckpointStore {
-  private readonly items = new Map<string, string>();
+  readonly #items = new Map<string, string>();
 
   getItem(key: string): string | undefined {
-    return this.items.get(key);
+    return this.#items.get(key);
   }
 
   setItem(key: string, value: string): void {
-    this.items.set(key, value);
+    this.#items.set(key, value);
   }
 
   removeItem(key: string): void {
-    this.items.delete(key);
+    this.#items.delete(key);
   }
 }

@@ -6,7 +6,7 @@ import { TaskBridgeClientError } from '../errors.js';
 export interface AuthHeaderContext {
   /** `startTask`, `getTask`, `stream`, … */
   operation: string;
-  taskId?: string;
+  taskId?: string | undefined;
 }
 
 /**
@@ -21,7 +21,7 @@ export type AuthHeaderProvider = (
 
 /** The provider's headers, refreshed once for everybody who needs it at a time. */
 export class AuthHeaders {
-  private refreshing: Promise<Record<string, string>> | undefined;
+  #refreshing: Promise<Record<string, string>> | undefined;
 
   constructor(
     private readonly provider: AuthHeaderProvider | undefined,
@@ -36,17 +36,17 @@ export class AuthHeaders {
 
   /** Rejects with what the provider throws, and with the signal's reason. */
   async headers(context: AuthHeaderContext, signal?: AbortSignal): Promise<Record<string, string>> {
-    return (await raced(this.refreshing ?? this.provider?.(context, false), signal)) ?? {};
+    return (await raced(this.#refreshing ?? this.provider?.(context, false), signal)) ?? {};
   }
 
   refreshed(context: AuthHeaderContext, signal?: AbortSignal): Promise<Record<string, string>> {
-    this.refreshing ??= limited(() => this.refresh(context), this.refreshTimeoutMs).finally(
-      () => (this.refreshing = undefined),
+    this.#refreshing ??= limited(() => this.#refresh(context), this.refreshTimeoutMs).finally(
+      () => (this.#refreshing = undefined),
     );
-    return raced(this.refreshing, signal);
+    return raced(this.#refreshing, signal);
   }
 
-  private async refresh(context: AuthHeaderContext): Promise<Record<string, string>> {
+  async #refresh(context: AuthHeaderContext): Promise<Record<string, string>> {
     this.diagnostics({ kind: 'token-refresh', operation: context.operation });
     try {
       return (await this.provider?.(context, true)) ?? {};

@@ -17,7 +17,7 @@ export interface HttpRequest extends AuthHeaderContext {
   headers?: Record<string, string>;
   /** A form goes as it is, anything else as JSON. */
   body?: unknown;
-  signal?: AbortSignal;
+  signal?: AbortSignal | undefined;
   /** The member that tells TaskBridge's answer from others: a text or a list. @default 'taskId' */
   answer?: string;
 }
@@ -41,10 +41,10 @@ export class HttpClient {
   /** One try; resolves with an answer of 2xx and rejects with {@link RequestRefusedError} or what the network says. */
   async send(request: HttpRequest): Promise<Response> {
     const { auth } = this.options;
-    let response = await this.fetch(request, await auth.headers(request, request.signal));
+    let response = await this.#fetch(request, await auth.headers(request, request.signal));
     if (response.status === 401 && auth.isConfigured) {
       void response.body?.cancel().catch(() => undefined);
-      response = await this.fetch(request, await auth.refreshed(request, request.signal));
+      response = await this.#fetch(request, await auth.refreshed(request, request.signal));
     }
     if (!response.ok) throw await refusalOf(response);
     return response;
@@ -81,7 +81,7 @@ export class HttpClient {
   }
 
   /** Redirects are answers like any other: the credentials are for this address. */
-  private fetch(request: HttpRequest, identity: Record<string, string>): Promise<Response> {
+  #fetch(request: HttpRequest, identity: Record<string, string>): Promise<Response> {
     const { method = 'GET', route, query, headers, body, signal } = request;
     const isForm = body instanceof FormData;
     const type: Record<string, string> = body === undefined || isForm ? {} : { 'content-type': 'application/json' };

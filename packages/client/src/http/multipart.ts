@@ -4,7 +4,7 @@ export interface TaskAttachment {
   /** A stream is read to its end first, so that the request can be repeated. */
   data: Blob | ReadableStream<Uint8Array> | ArrayBuffer | Uint8Array | string;
   /** @default the blob's own, or `application/octet-stream` */
-  contentType?: string;
+  contentType?: string | undefined;
 }
 
 /** The body of a create with files; its fields are texts, or objects that go as JSON. */
@@ -18,13 +18,8 @@ export async function multipartBody(fields: object, attachments: readonly TaskAt
 }
 
 async function blobOf({ data, contentType }: TaskAttachment): Promise<Blob> {
-  if (isBlob(data) && (contentType === undefined || contentType === data.type)) return data;
-  const content = isStream(data) ? await new Response(data).blob() : (data as string);
-  return new Blob([content], { type: contentType ?? 'application/octet-stream' });
-}
-
-function isBlob(data: TaskAttachment['data']): data is Blob {
-  return data instanceof Blob;
+  const content = isStream(data) ? await new Response(data).blob() : (data as Blob | string);
+  return new Blob([content], { type: contentType ?? ((data as Partial<Blob>).type || 'application/octet-stream') });
 }
 
 function isStream(data: TaskAttachment['data']): data is ReadableStream<Uint8Array> {

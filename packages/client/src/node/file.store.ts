@@ -15,7 +15,7 @@ export class FileStore implements CheckpointStore {
 
   async getItem(key: string): Promise<string | undefined> {
     try {
-      return await readFile(this.fileOf(key), 'utf8');
+      return await readFile(this.#fileOf(key), 'utf8');
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
       throw error;
@@ -24,7 +24,7 @@ export class FileStore implements CheckpointStore {
 
   async setItem(key: string, value: string): Promise<void> {
     await mkdir(this.folder, { recursive: true });
-    const file = this.fileOf(key);
+    const file = this.#fileOf(key);
     const draft = `${file}.${randomUUID()}.tmp`;
     try {
       await writeFile(draft, value);
@@ -36,10 +36,10 @@ export class FileStore implements CheckpointStore {
   }
 
   async removeItem(key: string): Promise<void> {
-    await rm(this.fileOf(key), { force: true });
+    await rm(this.#fileOf(key), { force: true });
   }
 
-  private fileOf(key: string): string {
+  #fileOf(key: string): string {
     const name = encodeURIComponent(key).replaceAll('*', '%2A').replaceAll('.', '%2E');
     const short = name.length <= MAX_NAME ? name : createHash('sha256').update(key).digest('hex');
     return path.join(this.folder, short);

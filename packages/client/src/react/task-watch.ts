@@ -14,9 +14,9 @@ export type TaskObserver = Pick<TaskSession, 'observeTaskEvents'>;
  * what it showed before. It keeps what it knows while nobody does, and goes on from there.
  */
 export class TaskWatch {
-  private view: TaskView;
-  private readonly listeners = new Set<() => void>();
-  private watching: AbortController | undefined;
+  #view: TaskView;
+  readonly #listeners = new Set<() => void>();
+  #watching: AbortController | undefined;
 
   constructor(
     private readonly client: TaskBridgeClient,
@@ -25,17 +25,17 @@ export class TaskWatch {
     /** Told when somebody begins to listen, and when nobody does any more. */
     private readonly used: (isUsed: boolean) => void = () => undefined,
   ) {
-    this.view = emptyView(taskId);
+    this.#view = emptyView(taskId);
   }
 
-  readonly current = (): TaskView => this.view;
+  readonly current = (): TaskView => this.#view;
 
   readonly subscribe = (listener: () => void): (() => void) => {
-    this.listeners.add(listener);
-    if (this.watching === undefined) this.start();
+    this.#listeners.add(listener);
+    if (this.#watching === undefined) this.#start();
     return () => {
-      this.listeners.delete(listener);
-      if (this.listeners.size === 0) this.stop();
+      this.#listeners.delete(listener);
+      if (this.#listeners.size === 0) this.#stop();
     };
   };
 
@@ -43,55 +43,55 @@ export class TaskWatch {
   readonly act = async (
     action: SubmitActionRequest,
   ): Promise<Awaited<ReturnType<TaskBridgeClient['submitAction']>>> => {
-    const response = await this.client.submitAction(this.view.taskId, action);
-    this.show(viewAfterAnswer(this.view, action.suspendId));
+    const response = await this.client.submitAction(this.#view.taskId, action);
+    this.#show(viewAfterAnswer(this.#view, action.suspendId));
     return response;
   };
 
   readonly cancel = (reason?: string): Promise<Awaited<ReturnType<TaskBridgeClient['cancelTask']>>> =>
-    this.client.cancelTask(this.view.taskId, reason);
+    this.client.cancelTask(this.#view.taskId, reason);
 
-  private start(): void {
+  #start(): void {
     const watching = new AbortController();
-    this.watching = watching;
+    this.#watching = watching;
     this.used(true);
-    if (this.view.error !== undefined) this.show({ ...this.view, error: undefined });
-    this.follow(watching.signal).catch((error: unknown) => {
-      if (!watching.signal.aborted) this.show({ ...this.view, error });
+    if (this.#view.error !== undefined) this.#show({ ...this.#view, error: undefined });
+    this.#follow(watching.signal).catch((error: unknown) => {
+      if (!watching.signal.aborted) this.#show({ ...this.#view, error });
     });
   }
 
-  private stop(): void {
-    this.watching?.abort();
-    this.watching = undefined;
+  #stop(): void {
+    this.#watching?.abort();
+    this.#watching = undefined;
     this.used(false);
   }
 
-  private async follow(signal: AbortSignal): Promise<void> {
-    const { taskId, lastEventId } = this.view;
+  async #follow(signal: AbortSignal): Promise<void> {
+    const { taskId, lastEventId } = this.#view;
     if (lastEventId === undefined) {
-      const task = await this.firstSnapshot(signal);
+      const task = await this.#firstSnapshot(signal);
       if (signal.aborted) return;
-      this.show(viewOfSnapshot(this.view, task));
+      this.#show(viewOfSnapshot(this.#view, task));
     }
-    if (this.view.status !== undefined && isTerminalStatus(this.view.status)) return;
+    if (this.#view.status !== undefined && isTerminalStatus(this.#view.status)) return;
     const events = this.observer.observeTaskEvents(taskId, {
-      lastEventId: this.view.lastEventId ?? '0',
+      lastEventId: this.#view.lastEventId ?? '0',
       checkpoint: false,
       signal,
       onGap: ({ snapshot }) => {
-        this.show(viewOfSnapshot(this.view, snapshot));
+        this.#show(viewOfSnapshot(this.#view, snapshot));
         return 'skip-to-snapshot';
       },
     });
-    for await (const event of events) this.show(viewAfter(this.view, event));
+    for await (const event of events) this.#show(viewAfter(this.#view, event));
   }
 
   /** Tried until there is one, as the stream that follows would be; rejects when the server refuses for good. */
-  private async firstSnapshot(signal: AbortSignal): Promise<TaskSnapshot> {
+  async #firstSnapshot(signal: AbortSignal): Promise<TaskSnapshot> {
     for (let failures = 0; ; failures += 1) {
       try {
-        return await this.client.getTask(this.view.taskId, { signal });
+        return await this.client.getTask(this.#view.taskId, { signal });
       } catch (error) {
         const { code, isRetryable } = (error ?? {}) as Partial<RequestRefusedError>;
         if (signal.aborted || (code !== 'CONNECTION_FAILED' && !isRetryable)) throw error;
@@ -100,9 +100,9 @@ export class TaskWatch {
     }
   }
 
-  private show(view: TaskView): void {
-    if (view === this.view) return;
-    this.view = view;
-    for (const listener of this.listeners) listener();
+  #show(view: TaskView): void {
+    if (view === this.#view) return;
+    this.#view = view;
+    for (const listener of this.#listeners) listener();
   }
 }

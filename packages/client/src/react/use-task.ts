@@ -24,7 +24,7 @@ const watches = new WeakMap<TaskObserver, Map<string, TaskWatch>>();
 /** Gives the client to `useTask`. With a `session`, all tasks of the page share its connection. */
 export function TaskBridgeProvider(properties: {
   client: TaskBridgeClient;
-  session?: TaskObserver;
+  session?: TaskObserver | undefined;
   children?: ReactNode;
 }): ReactNode {
   const { client, session, children } = properties;
@@ -47,7 +47,7 @@ export function useTask(taskId: string): UsedTask {
 /** A component's way to the watch that it shares. Rendering alone, as a server does, leaves nothing behind. */
 class SharedWatch {
   readonly unknown: TaskView;
-  private watch: TaskWatch | undefined;
+  #watch: TaskWatch | undefined;
 
   constructor(
     private readonly context: TaskBridgeContext,
@@ -56,29 +56,28 @@ class SharedWatch {
     this.unknown = emptyView(taskId);
   }
 
-  readonly current = (): TaskView => (this.watch ?? this.shared)?.current() ?? this.unknown;
+  readonly current = (): TaskView => (this.#watch ?? this.#shared)?.current() ?? this.unknown;
   readonly subscribe: TaskWatch['subscribe'] = (listener) => {
-    this.watch = this.shared ?? this.own();
-    return this.watch.subscribe(listener);
+    this.#watch = this.#shared ?? this.#own();
+    return this.#watch.subscribe(listener);
   };
-  readonly act: TaskWatch['act'] = (action) => this.own().act(action);
-  readonly cancel: TaskWatch['cancel'] = (reason) => this.own().cancel(reason);
+  readonly act: TaskWatch['act'] = (action) => this.#own().act(action);
+  readonly cancel: TaskWatch['cancel'] = (reason) => this.#own().cancel(reason);
 
-  private get shared(): TaskWatch | undefined {
+  get #shared(): TaskWatch | undefined {
     return watches.get(this.context.observer)?.get(this.taskId);
   }
 
-  private own(): TaskWatch {
+  #own(): TaskWatch {
     const { client, observer } = this.context;
-    this.watch ??= new TaskWatch(client, observer, this.taskId, (isUsed) => this.list(isUsed));
-    return this.watch;
+    this.#watch ??= new TaskWatch(client, observer, this.taskId, (isUsed) => this.#list(isUsed));
+    return this.#watch;
   }
 
-  private list(isUsed: boolean): void {
-    const { taskId, watch } = this;
+  #list(isUsed: boolean): void {
     const known = watches.get(this.context.observer) ?? new Map<string, TaskWatch>();
     watches.set(this.context.observer, known);
-    if (isUsed && watch) known.set(taskId, watch);
-    else known.delete(taskId);
+    if (isUsed && this.#watch) known.set(this.taskId, this.#watch);
+    else known.delete(this.taskId);
   }
 }

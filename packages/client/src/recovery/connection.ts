@@ -36,13 +36,13 @@ export class Connection {
   /** Set by whoever knows what is new. */
   hasDelivered = false;
   hasOpened = false;
-  private openedAt = 0;
-  private readonly frames: AsyncIterator<TransportFrame>;
-  private readonly abort: AbortController;
-  private readonly release: () => void;
-  private pending: Promise<ConnectionStep> | undefined;
-  private stop: ((reason: EndReason) => void) | undefined;
-  private isInterrupted = false;
+  #openedAt = 0;
+  readonly #frames: AsyncIterator<TransportFrame>;
+  readonly #abort: AbortController;
+  readonly #release: () => void;
+  #pending: Promise<ConnectionStep> | undefined;
+  #stop: ((reason: EndReason) => void) | undefined;
+  #isInterrupted = false;
 
   constructor(
     /** Of the ladder. */
@@ -51,8 +51,8 @@ export class Connection {
     { signal, ...subscription }: Subscription,
     private readonly recovery: Deadlines,
   ) {
-    ({ controller: this.abort, release: this.release } = childOf(signal));
-    this.frames = transport.open({ ...subscription, signal: this.abort.signal });
+    ({ controller: this.#abort, release: this.#release } = childOf(signal));
+    this.#frames = transport.open({ ...subscription, signal: this.#abort.signal });
   }
 
   get name(): TransportName {
@@ -61,49 +61,49 @@ export class Connection {
 
   /** The next step; asking again before {@link take} gives the same one. */
   next(): Promise<ConnectionStep> {
-    this.pending ??= this.isInterrupted ? Promise.resolve({ end: this.endedBy('interrupted') }) : this.step();
-    return this.pending;
+    this.#pending ??= this.#isInterrupted ? Promise.resolve({ end: this.endedBy('interrupted') }) : this.#step();
+    return this.#pending;
   }
 
   /** The step has been looked at. */
   take(): void {
-    this.pending = undefined;
+    this.#pending = undefined;
   }
 
   /** Ends it from outside, because the network is another one now. */
   interrupt(): void {
-    this.isInterrupted = true;
-    this.stop?.('interrupted');
+    this.#isInterrupted = true;
+    this.#stop?.('interrupted');
   }
 
   close(): void {
-    this.release();
-    this.abort.abort();
-    this.stop?.('interrupted');
+    this.#release();
+    this.#abort.abort();
+    this.#stop?.('interrupted');
     // A generator that waits for the network returns when its signal tells it to; one that has not begun never runs.
-    void this.frames.return?.().catch(() => undefined);
+    void this.#frames.return?.().catch(() => undefined);
   }
 
-  private step(): Promise<ConnectionStep> {
+  #step(): Promise<ConnectionStep> {
     const { openTimeoutMs, livenessTimeoutMs } = this.recovery;
     return new Promise((resolve) => {
       const settle = (step: ConnectionStep): void => {
         cancelTimer();
-        this.stop = undefined;
+        this.#stop = undefined;
         resolve(step);
       };
-      this.stop = (reason) => settle({ end: this.endedBy(reason) });
+      this.#stop = (reason) => settle({ end: this.endedBy(reason) });
       const limitMs = this.hasOpened ? livenessTimeoutMs : openTimeoutMs;
-      const cancelTimer = after(limitMs, () => this.stop?.('silent'));
-      this.frames.next().then(
-        ({ done, value }) => settle(done ? { end: this.endedBy('closed') } : { frame: this.opened(value) }),
+      const cancelTimer = after(limitMs, () => this.#stop?.('silent'));
+      this.#frames.next().then(
+        ({ done, value }) => settle(done ? { end: this.endedBy('closed') } : { frame: this.#opened(value) }),
         (error: unknown) => settle({ end: this.endedBy(reasonOf(error), error) }),
       );
     });
   }
 
-  private opened(frame: TransportFrame): TransportFrame {
-    if (!this.hasOpened) this.openedAt = performance.now();
+  #opened(frame: TransportFrame): TransportFrame {
+    if (!this.hasOpened) this.#openedAt = performance.now();
     this.hasOpened = true;
     return frame;
   }
@@ -113,7 +113,7 @@ export class Connection {
     const { hasOpened, hasDelivered } = this;
     const { retryAfterMs } = (error ?? {}) as Partial<RequestRefusedError>;
     const silentMs = reason === 'silent' ? this.recovery.livenessTimeoutMs : 0;
-    const hasLasted = hasOpened && performance.now() - this.openedAt >= LASTING_MS + silentMs;
+    const hasLasted = hasOpened && performance.now() - this.#openedAt >= LASTING_MS + silentMs;
     return { reason, hasOpened, hasDelivered, hasLasted, retryAfterMs, error };
   }
 }

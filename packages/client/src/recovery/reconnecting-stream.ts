@@ -26,20 +26,20 @@ export interface ReconnectingStreamOptions {
  * ladder says. Frames may come twice; order and duplicates are the reader's business.
  */
 export class ReconnectingStream {
-  private state: LadderState = FIRST_TRY;
-  private current: Connection | undefined;
+  #state: LadderState = FIRST_TRY;
+  #current: Connection | undefined;
   /** By a better transport, tried beside the current one. */
-  private climb: Connection | undefined;
-  private climbAt = 0;
-  private wasOnline: boolean;
-  private readonly release: () => void;
+  #climb: Connection | undefined;
+  #climbAt = 0;
+  #wasOnline: boolean;
+  readonly #release: () => void;
 
   constructor(private readonly options: ReconnectingStreamOptions) {
     const { network, signal } = options;
-    this.wasOnline = network.isOnline();
-    const unsubscribe = network.subscribe(() => this.networkChanged());
-    const forget = onAbort(signal, () => this.current?.interrupt());
-    this.release = () => {
+    this.#wasOnline = network.isOnline();
+    const unsubscribe = network.subscribe(() => this.#networkChanged());
+    const forget = onAbort(signal, () => this.#current?.interrupt());
+    this.#release = () => {
       unsubscribe();
       forget();
     };
@@ -49,106 +49,107 @@ export class ReconnectingStream {
   async next(): Promise<TransportFrame> {
     for (;;) {
       throwIfAborted(this.options.signal);
-      const current = (this.current ??= await this.connect());
-      const step = await this.step(current);
-      if (step && 'frame' in step) return this.noted(step.frame);
-      if (step) await this.recover(current, step.end);
+      const current = (this.#current ??= await this.#connect());
+      const step = await this.#step(current);
+      if (step && 'frame' in step) return this.#noted(step.frame);
+      if (step) await this.#recover(current, step.end);
     }
   }
 
   /** The frame that came last was news. */
   delivered(): void {
-    if (this.current) this.current.hasDelivered = true;
-    this.state = afterDelivery(this.state);
+    if (this.#current) this.#current.hasDelivered = true;
+    this.#state = afterDelivery(this.#state);
   }
 
   /** Gives the connection up, because of an error if there is one; the next one begins at the cursor of then. */
   async restart(error?: unknown): Promise<void> {
-    const { current } = this;
+    const current = this.#current;
     const reason = error === undefined ? 'closed' : reasonOf(error);
-    if (current) await this.recover(current, { ...current.endedBy(reason, error), hasLasted: false });
+    if (current) await this.#recover(current, { ...current.endedBy(reason, error), hasLasted: false });
   }
 
   close(): void {
-    this.release();
-    this.current?.close();
-    this.climb?.close();
+    this.#release();
+    this.#current?.close();
+    this.#climb?.close();
   }
 
   /** What comes next of the current connection, or of the better one that takes its place; `undefined`: look again. */
-  private async step(current: Connection): Promise<ConnectionStep | undefined> {
-    if (this.state.rung === 0) return this.taken(current, await current.next());
-    this.climb ??= performance.now() < this.climbAt ? undefined : this.open(0);
-    const { climb } = this;
+  async #step(current: Connection): Promise<ConnectionStep | undefined> {
+    if (this.#state.rung === 0) return this.#taken(current, await current.next());
+    this.#climb ??= performance.now() < this.#climbAt ? undefined : this.#open(0);
+    const climb = this.#climb;
     const waits = [current.next().then((step) => ({ step, from: current }))];
     if (climb) waits.push(climb.next().then((step) => ({ step, from: climb })));
-    const first = await this.firstOf(waits);
+    const first = await this.#firstOf(waits);
     if (first === undefined) return undefined;
-    const step = this.taken(first.from, first.step);
-    return first.from === climb ? this.climbed(climb, step) : step;
+    const step = this.#taken(first.from, first.step);
+    return first.from === climb ? this.#climbed(climb, step) : step;
   }
 
   /** `undefined` when it is time to climb before any of them. */
-  private firstOf<T>(waits: readonly Promise<T>[]): Promise<T | undefined> {
-    if (this.climb) return Promise.race(waits);
+  #firstOf<T>(waits: readonly Promise<T>[]): Promise<T | undefined> {
+    if (this.#climb) return Promise.race(waits);
     let cancelTimer: (() => void) | undefined;
     const climbTime = new Promise<undefined>((resolve) => {
-      cancelTimer = after(this.climbAt - performance.now(), () => resolve(undefined));
+      cancelTimer = after(this.#climbAt - performance.now(), () => resolve(undefined));
     });
     return Promise.race([...waits, climbTime]).finally(() => cancelTimer?.());
   }
 
-  private taken(connection: Connection, step: ConnectionStep): ConnectionStep {
+  #taken(connection: Connection, step: ConnectionStep): ConnectionStep {
     connection.take();
     return step;
   }
 
-  private climbed(connection: Connection, step: ConnectionStep): ConnectionStep | undefined {
+  #climbed(connection: Connection, step: ConnectionStep): ConnectionStep | undefined {
     const { rung } = connection;
-    this.climb = undefined;
+    this.#climb = undefined;
     if ('frame' in step) {
-      this.current?.close();
-      this.current = connection;
-      this.moveTo(afterClimb(this.state, rung), 'works again');
+      this.#current?.close();
+      this.#current = connection;
+      this.#moveTo(afterClimb(this.#state, rung), 'works again');
       return step;
     }
-    this.lost(connection, step.end);
-    if (rung + 1 < this.state.rung) this.climb = this.open(rung + 1);
-    else this.moveTo(afterClimb(this.state, this.state.rung), '');
+    this.#lost(connection, step.end);
+    if (rung + 1 < this.#state.rung) this.#climb = this.#open(rung + 1);
+    else this.#moveTo(afterClimb(this.#state, this.#state.rung), '');
     return undefined;
   }
 
-  private async recover(connection: Connection, end: ConnectionEnd): Promise<void> {
-    const { options, state: before } = this;
-    this.current = undefined;
-    this.climb?.close();
-    this.climb = undefined;
-    this.lost(connection, end);
+  async #recover(connection: Connection, end: ConnectionEnd): Promise<void> {
+    const { options } = this;
+    const before = this.#state;
+    this.#current = undefined;
+    this.#climb?.close();
+    this.#climb = undefined;
+    this.#lost(connection, end);
     throwIfAborted(options.signal);
     if (end.reason === 'refused') throw end.error;
     const { state, pauses } = afterEnd(before, end, options.transports.length, options.recovery.policy);
-    if (state.failures > options.recovery.maxFailures) {
+    if (state.failures > 0 && state.failures >= options.recovery.maxFailures) {
       throw new TaskBridgeClientError('CONNECTION_FAILED', 'Too many failures', { cause: end.error });
     }
-    this.moveTo(state, end.reason);
+    this.#moveTo(state, end.reason);
     const retryAfterMs = end.retryAfterMs ?? 0;
-    if (pauses || retryAfterMs > 0) await this.pause(end, pauses ? state.failures : 0, retryAfterMs);
+    if (pauses || retryAfterMs > 0) await this.#pause(end, pauses ? state.failures : 0, retryAfterMs);
   }
 
-  private async pause({ error }: ConnectionEnd, failures: number, retryAfterMs: number): Promise<void> {
+  async #pause({ error }: ConnectionEnd, failures: number, retryAfterMs: number): Promise<void> {
     const { recovery, network, signal, diagnostics, taskId } = this.options;
     const delayMs = backoffMs(Math.max(0, failures - 1), recovery, retryAfterMs);
     diagnostics({ kind: 'retry', operation: 'stream', taskId, attempt: failures, delayMs, error });
     await pause(delayMs, network, signal);
   }
 
-  private async connect(): Promise<Connection> {
+  async #connect(): Promise<Connection> {
     const { network, signal, diagnostics, taskId } = this.options;
     await whenOnline(network, signal, () => diagnostics({ kind: 'offline', taskId }));
-    return this.open(this.state.rung);
+    return this.#open(this.#state.rung);
   }
 
-  private open(rung: number): Connection {
+  #open(rung: number): Connection {
     const { transports, taskId, signal, recovery, cursor, diagnostics } = this.options;
     const transport = transports[rung];
     const afterEventId = cursor();
@@ -156,37 +157,37 @@ export class ReconnectingStream {
     return new Connection(rung, transport, { taskId, afterEventId, signal }, recovery);
   }
 
-  private lost(connection: Connection, { reason, error }: ConnectionEnd): void {
+  #lost(connection: Connection, { reason, error }: ConnectionEnd): void {
     connection.close();
     const { diagnostics, taskId } = this.options;
     diagnostics({ kind: 'disconnected', taskId, transport: connection.name, reason, error });
   }
 
-  private noted(frame: TransportFrame): TransportFrame {
-    if (frame.kind === 'open' && this.current) {
+  #noted(frame: TransportFrame): TransportFrame {
+    if (frame.kind === 'open' && this.#current) {
       const { diagnostics, taskId, cursor } = this.options;
-      diagnostics({ kind: 'connected', taskId, transport: this.current.name, afterEventId: cursor() });
+      diagnostics({ kind: 'connected', taskId, transport: this.#current.name, afterEventId: cursor() });
     }
     return frame;
   }
 
-  private moveTo(state: LadderState, reason: string): void {
+  #moveTo(state: LadderState, reason: string): void {
     const { transports, taskId, diagnostics, recovery } = this.options;
-    const from = transports[this.state.rung];
+    const from = transports[this.#state.rung];
     const to = transports[state.rung];
-    const kind = state.rung > this.state.rung ? 'fallback' : 'climb';
+    const kind = state.rung > this.#state.rung ? 'fallback' : 'climb';
     if (from !== to) diagnostics({ kind, taskId, from: from.name, to: to.name, reason });
-    this.climbAt = performance.now() + climbDelayMs(state.climbs, recovery);
-    this.state = state;
+    this.#climbAt = performance.now() + climbDelayMs(state.climbs, recovery);
+    this.#state = state;
   }
 
   /** Another network may carry what the one before did not, and none of its connections. */
-  private networkChanged(): void {
+  #networkChanged(): void {
     const isOnline = this.options.network.isOnline();
-    if (isOnline && !this.wasOnline) {
-      this.moveTo(FIRST_TRY, 'online again');
-      this.current?.interrupt();
+    if (isOnline && !this.#wasOnline) {
+      this.#moveTo(FIRST_TRY, 'online again');
+      this.#current?.interrupt();
     }
-    this.wasOnline = isOnline;
+    this.#wasOnline = isOnline;
   }
 }

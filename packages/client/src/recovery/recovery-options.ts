@@ -14,7 +14,7 @@ export interface RecoveryOptions extends BackoffOptions, Deadlines {
   climbAfterMs: number;
   /** The most that is waited between such tries. @default 300_000 */
   maxClimbAfterMs: number;
-  /** Failures in a row, with nothing new and no connection that lasted between them, after which an observation rejects with `CONNECTION_FAILED`. @default Infinity */
+  /** An observation rejects with `CONNECTION_FAILED` at this failure in a row: nothing new, and no connection that lasted, between the pauses. @default Infinity */
   maxFailures: number;
 }
 

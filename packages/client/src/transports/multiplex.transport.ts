@@ -1,8 +1,4 @@
-import {
-  SUBSCRIPTION_REFUSAL_CODES,
-  type SubscriptionEndedFrame,
-  type WebSocketSubscribeRequest,
-} from '@taskbridge/protocol';
+import { SUBSCRIPTION_REFUSAL_CODES, type SubscriptionEndedFrame } from '@taskbridge/protocol';
 import { throwIfAborted } from '../abort.js';
 import type { DiagnosticsListener } from '../diagnostics.js';
 import { RequestRefusedError } from '../errors.js';
@@ -12,7 +8,7 @@ import type { Mailbox } from './mailbox.js';
 import { type SharedMessage, SharedSocket } from './shared-socket.js';
 import { errorOfClose } from './socket-close.js';
 import type { SocketOpener } from './socket-opener.js';
-import type { Subscription, TaskTransport, TransportFrame } from './transport.js';
+import { type Subscription, subscribeRequest, type TaskTransport, type TransportFrame } from './transport.js';
 import { WireFrames } from './wire-frames.js';
 
 interface BegunSubscription {
@@ -23,9 +19,9 @@ interface BegunSubscription {
 /** Many tasks on one WebSocket; another one is opened when the server takes no more on the first. */
 export class MultiplexTransport implements TaskTransport {
   readonly name = 'websocket';
-  private sockets: SharedSocket[] = [];
+  #sockets: SharedSocket[] = [];
   /** One at a time: subscriptions that come together find the first one's socket. */
-  private connecting: Promise<unknown> = Promise.resolve();
+  #connecting: Promise<unknown> = Promise.resolve();
 
   constructor(
     private readonly opener: SocketOpener,
@@ -34,15 +30,15 @@ export class MultiplexTransport implements TaskTransport {
   ) {}
 
   close(): void {
-    for (const socket of this.sockets) socket.close();
-    this.sockets = [];
+    for (const socket of this.#sockets) socket.close();
+    this.#sockets = [];
   }
 
   async *open(subscription: Subscription): AsyncGenerator<TransportFrame, void> {
     for (let end: SubscriptionEndedFrame | undefined; end === undefined || isOfSocket(end);) {
-      const { socket, mailbox } = await this.subscribe(subscription);
+      const { socket, mailbox } = await this.#subscribe(subscription);
       try {
-        end = yield* this.frames(mailbox, subscription);
+        end = yield* this.#frames(mailbox, subscription);
         socket.isFull ||= isOfSocket(end);
       } finally {
         socket.unsubscribe(subscription.taskId, mailbox);
@@ -52,45 +48,46 @@ export class MultiplexTransport implements TaskTransport {
     }
   }
 
-  private async subscribe({ taskId, afterEventId, signal }: Subscription): Promise<BegunSubscription> {
-    const request: WebSocketSubscribeRequest = { action: 'subscribe', taskId, lastEventId: afterEventId, gap: 'error' };
+  async #subscribe(subscription: Subscription): Promise<BegunSubscription> {
+    const { taskId, signal } = subscription;
+    const request = subscribeRequest(subscription);
     for (;;) {
       throwIfAborted(signal);
-      const socket = this.socketFor(taskId);
+      const socket = this.#socketFor(taskId);
       if (socket) {
         const ticket = this.opener.usesTickets ? await this.opener.ticket(taskId, signal) : undefined;
         const ticketed = { ...request, ...(ticket !== undefined && { ticket }) };
         if (socket.canTake(taskId)) return { socket, mailbox: socket.subscribe(ticketed) };
       } else {
-        const fresh = await this.inTurn(signal, async (own) =>
-          this.socketFor(taskId) ? undefined : this.connect(taskId, own),
+        const fresh = await this.#inTurn(signal, async (own) =>
+          this.#socketFor(taskId) ? undefined : this.#connect(taskId, own),
         );
         if (fresh) return { socket: fresh, mailbox: fresh.subscribe(request) };
       }
     }
   }
 
-  private socketFor(taskId: string): SharedSocket | undefined {
-    for (const socket of this.sockets) if (socket.isSilent(this.recovery.livenessTimeoutMs)) socket.close();
-    return this.sockets.find((socket) => socket.canTake(taskId));
+  #socketFor(taskId: string): SharedSocket | undefined {
+    for (const socket of this.#sockets) if (socket.isSilent(this.recovery.livenessTimeoutMs)) socket.close();
+    return this.#sockets.find((socket) => socket.canTake(taskId));
   }
 
   /** Others wait for it: one that hangs leaves them the other half of their time. */
-  private inTurn<T>(signal: AbortSignal, work: (signal: AbortSignal) => Promise<T>): Promise<T> {
-    const turn = this.connecting.then(() => limited(work, this.recovery.openTimeoutMs / 2, signal));
-    this.connecting = turn.catch(() => undefined);
+  #inTurn<T>(signal: AbortSignal, work: (signal: AbortSignal) => Promise<T>): Promise<T> {
+    const turn = this.#connecting.then(() => limited(work, this.recovery.openTimeoutMs / 2, signal));
+    this.#connecting = turn.catch(() => undefined);
     return turn;
   }
 
   /** The ticket that opens a connection is good for its first subscription too. */
-  private async connect(taskId: string, signal: AbortSignal): Promise<SharedSocket> {
+  async #connect(taskId: string, signal: AbortSignal): Promise<SharedSocket> {
     const shared = new SharedSocket(await this.opener.open(taskId, signal));
-    this.sockets = [...this.sockets.filter((one) => !one.isOver), shared];
+    this.#sockets = [...this.#sockets.filter((one) => !one.isOver), shared];
     return shared;
   }
 
   /** Returns the end of the subscription; throws when the socket ends before it. */
-  private async *frames(
+  async *#frames(
     mailbox: Mailbox<SharedMessage>,
     { taskId, signal }: Subscription,
   ): AsyncGenerator<TransportFrame, SubscriptionEndedFrame> {

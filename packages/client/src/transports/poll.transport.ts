@@ -25,7 +25,7 @@ export class PollTransport implements TaskTransport {
     for (let isFirst = true; ; isFirst = false) {
       const askedAt = performance.now();
       const query = { afterEventId: cursor, waitTimeoutMs };
-      const page = await this.page(taskId, query, signal).catch((error: unknown) => wire.gapOf(error));
+      const page = await this.#page(taskId, query, signal).catch((error: unknown) => wire.gapOf(error));
       if ('kind' in page) return yield page;
       yield { kind: isFirst ? 'open' : 'alive' };
       for (const event of page.events) yield wire.event(event);
@@ -36,7 +36,7 @@ export class PollTransport implements TaskTransport {
     }
   }
 
-  private page(
+  #page(
     taskId: string,
     query: { afterEventId: string; waitTimeoutMs: number },
     signal: AbortSignal,

@@ -21,15 +21,15 @@ export class SharedSocket {
   /** The server takes no more subscriptions on it. */
   isFull = false;
   /** By lower-case id; `undefined` while the end of the subscription is awaited. */
-  private readonly readers = new Map<string, Mailbox<SharedMessage> | undefined>();
-  private readonly stop = new AbortController();
-  private over: SocketClose | undefined;
-  private lastMessageAt = performance.now();
-  private aliveAt = 0;
-  private idle: ReturnType<typeof setTimeout> | undefined;
+  readonly #readers = new Map<string, Mailbox<SharedMessage> | undefined>();
+  readonly #stop = new AbortController();
+  #over: SocketClose | undefined;
+  #lastMessageAt = performance.now();
+  #aliveAt = 0;
+  #idle: ReturnType<typeof setTimeout> | undefined;
 
   constructor(private readonly socket: Socket) {
-    this.read().catch(() => undefined);
+    this.#read().catch(() => undefined);
   }
 
   get isOver(): boolean {
@@ -38,20 +38,20 @@ export class SharedSocket {
 
   /** A task can be subscribed to once at a time. */
   canTake(taskId: string): boolean {
-    return !this.socket.isOver && !this.isFull && !this.readers.has(taskId.toLowerCase());
+    return !this.socket.isOver && !this.isFull && !this.#readers.has(taskId.toLowerCase());
   }
 
   /** Nothing has come for so long that it is not to be trusted. */
   isSilent(livenessTimeoutMs: number): boolean {
-    return this.readers.size > 0 && performance.now() - this.lastMessageAt > livenessTimeoutMs;
+    return this.#readers.size > 0 && performance.now() - this.#lastMessageAt > livenessTimeoutMs;
   }
 
   subscribe(request: WebSocketSubscribeRequest): Mailbox<SharedMessage> {
     const mailbox = new Mailbox<SharedMessage>();
-    if (this.readers.size === 0) this.lastMessageAt = performance.now();
-    this.readers.set(request.taskId.toLowerCase(), mailbox);
-    clearTimeout(this.idle);
-    if (this.over) mailbox.push(this.over);
+    if (this.#readers.size === 0) this.#lastMessageAt = performance.now();
+    this.#readers.set(request.taskId.toLowerCase(), mailbox);
+    clearTimeout(this.#idle);
+    if (this.#over) mailbox.push(this.#over);
     this.socket.send({ ...request, multiplex: true });
     return mailbox;
   }
@@ -59,39 +59,43 @@ export class SharedSocket {
   /** Its place is free again when the server has said so. It may be another's by now, which then keeps it. */
   unsubscribe(taskId: string, mailbox: Mailbox<SharedMessage>): void {
     const key = taskId.toLowerCase();
-    if (this.readers.get(key) !== mailbox) return;
-    this.readers.set(key, undefined);
+    if (this.#readers.get(key) !== mailbox) return;
+    this.#readers.set(key, undefined);
     const request: WebSocketUnsubscribeRequest = { action: 'unsubscribe', taskId };
     this.socket.send(request);
-    this.closeWhenIdle();
+    this.#closeWhenIdle();
   }
 
   close(): void {
-    clearTimeout(this.idle);
-    this.stop.abort();
+    clearTimeout(this.#idle);
+    this.#stop.abort();
     this.socket.close();
-    this.end({ code: 1006, reason: 'closed here' });
+    this.#end({ code: 1006, reason: 'closed here' });
   }
 
-  private async read(): Promise<void> {
+  async #read(): Promise<void> {
     for (;;) {
-      const message = await this.socket.next(this.stop.signal);
-      this.lastMessageAt = performance.now();
-      if (typeof message !== 'string') return this.end(message);
-      this.dispatch(message);
+      const message = await this.socket.next(this.#stop.signal);
+      this.#lastMessageAt = performance.now();
+      if (typeof message !== 'string') return this.#end(message);
+      this.#dispatch(message);
     }
   }
 
-  private dispatch(message: string): void {
+  #dispatch(message: string): void {
     const frame = membersOf(message);
-    const key = String(frame['taskId']).toLowerCase();
-    if (frame['type'] === 'SUBSCRIPTION_ENDED') this.ended(key, frame as unknown as SubscriptionEndedFrame);
-    else this.deliver(key, message);
-    this.sayAlive();
+    const { type, taskId } = frame;
+    // What is nobody's may be anybody's.
+    const keys = typeof taskId === 'string' ? [taskId.toLowerCase()] : this.#readers.keys();
+    for (const key of keys) {
+      if (type === 'SUBSCRIPTION_ENDED') this.#ended(key, frame as unknown as SubscriptionEndedFrame);
+      else this.#deliver(key, message);
+    }
+    this.#sayAlive();
   }
 
-  private deliver(key: string, message: string): void {
-    const mailbox = this.readers.get(key);
+  #deliver(key: string, message: string): void {
+    const mailbox = this.#readers.get(key);
     if (mailbox === undefined) return;
     mailbox.push(message);
     if (mailbox.size < MAX_UNREAD) return;
@@ -99,28 +103,28 @@ export class SharedSocket {
     mailbox.push({ code: 1013, reason: 'too far behind' });
   }
 
-  private ended(key: string, frame: SubscriptionEndedFrame): void {
-    this.readers.get(key)?.push(frame);
-    this.readers.delete(key);
+  #ended(key: string, frame: SubscriptionEndedFrame): void {
+    this.#readers.get(key)?.push(frame);
+    this.#readers.delete(key);
     this.isFull = false;
-    this.closeWhenIdle();
+    this.#closeWhenIdle();
   }
 
   /** The connection lives for all of them, whoever it carries something for. */
-  private sayAlive(): void {
-    if (this.lastMessageAt < this.aliveAt) return;
-    this.aliveAt = this.lastMessageAt + ALIVE_EVERY_MS;
-    for (const mailbox of this.readers.values()) if (mailbox?.size === 0) mailbox.push(null);
+  #sayAlive(): void {
+    if (this.#lastMessageAt < this.#aliveAt) return;
+    this.#aliveAt = this.#lastMessageAt + ALIVE_EVERY_MS;
+    for (const mailbox of this.#readers.values()) if (mailbox?.size === 0) mailbox.push(null);
   }
 
-  private end(close: SocketClose): void {
-    this.over = close;
-    for (const mailbox of this.readers.values()) mailbox?.push(close);
-    this.readers.clear();
+  #end(close: SocketClose): void {
+    this.#over = close;
+    for (const mailbox of this.#readers.values()) mailbox?.push(close);
+    this.#readers.clear();
   }
 
-  private closeWhenIdle(): void {
-    clearTimeout(this.idle);
-    if (![...this.readers.values()].some(Boolean)) this.idle = setTimeout(() => this.close(), IDLE_MS);
+  #closeWhenIdle(): void {
+    clearTimeout(this.#idle);
+    if (![...this.#readers.values()].some(Boolean)) this.#idle = setTimeout(() => this.close(), IDLE_MS);
   }
 }

@@ -34,11 +34,11 @@ export class SocketOpener {
   /** For a connection that begins with this task. A 401, where it can be seen, is tried once more with refreshed headers. */
   async open(taskId: string, signal: AbortSignal): Promise<Socket> {
     const context = { operation: 'stream', taskId };
-    if (this.usesTickets) return this.socket({}, signal, await this.ticket(taskId, signal));
-    if (this.settings.webSocketAuth === 'none') return this.socket({}, signal);
-    const socket = await this.socket(await this.auth.headers(context, signal), signal);
+    if (this.usesTickets) return this.#socket({}, signal, await this.ticket(taskId, signal));
+    if (this.settings.webSocketAuth === 'none') return this.#socket({}, signal);
+    const socket = await this.#socket(await this.auth.headers(context, signal), signal);
     if (!socket.isUnauthorized || !this.auth.isConfigured) return socket;
-    const again = await this.socket(await this.auth.refreshed(context, signal), signal);
+    const again = await this.#socket(await this.auth.refreshed(context, signal), signal);
     if (!again.isUnauthorized) return again;
     throw new RequestRefusedError('AUTHENTICATION_ERROR', 'The upgrade got a 401', { status: 401 });
   }
@@ -56,7 +56,7 @@ export class SocketOpener {
     return (await this.http.json<{ ticket: string }>(request)).ticket;
   }
 
-  private async socket(identity: Record<string, string>, signal: AbortSignal, ticket?: string): Promise<Socket> {
+  async #socket(identity: Record<string, string>, signal: AbortSignal, ticket?: string): Promise<Socket> {
     const { webSocket, baseUrl, webSocketAuth } = this.settings;
     const address = webSocketAddress(addressOf(baseUrl, this.routes.webSocket(), { ticket }));
     const protocols = webSocketAuth === 'subprotocol' ? ['taskbridge', ...bearer(identity)] : [];

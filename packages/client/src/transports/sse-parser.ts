@@ -3,22 +3,22 @@
  * message is dropped. Ids are left out: the envelope inside has its own.
  */
 export class SseParser {
-  private rest = '';
-  private data: string[] = [];
+  #rest = '';
+  #data: string[] = [];
 
   /** The data of each message that this piece of text completes. */
   push(text: string): string[] {
-    this.rest += text;
+    this.#rest += text;
     // A CR at the very end may be the first half of a CRLF.
-    const lines = this.rest.split(/\r\n|\n|\r(?!$)/);
-    this.rest = lines.pop() ?? '';
-    return lines.flatMap((line) => this.take(line));
+    const lines = this.#rest.split(/\r\n|\n|\r(?!$)/);
+    this.#rest = lines.pop() ?? '';
+    return lines.flatMap((line) => this.#take(line));
   }
 
-  private take(line: string): string[] {
+  #take(line: string): string[] {
     const [, value] = /^data(?:$|: ?)(.*)/s.exec(line) ?? [];
-    if (value !== undefined) this.data.push(value);
-    if (line !== '' || this.data.length === 0) return [];
-    return [this.data.splice(0).join('\n')];
+    if (value !== undefined) this.#data.push(value);
+    if (line !== '' || this.#data.length === 0) return [];
+    return [this.#data.splice(0).join('\n')];
   }
 }

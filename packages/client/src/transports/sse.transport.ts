@@ -19,15 +19,15 @@ export class SseTransport implements TaskTransport {
     const wire = new WireFrames(subscription.taskId, this.name, this.diagnostics);
     let response: Response;
     try {
-      response = await this.request(subscription);
+      response = await this.#request(subscription);
     } catch (error) {
       yield wire.gapOf(error);
       return;
     }
-    yield* this.frames(response, wire);
+    yield* this.#frames(response, wire);
   }
 
-  private request({ taskId, afterEventId, signal }: Subscription): Promise<Response> {
+  #request({ taskId, afterEventId, signal }: Subscription): Promise<Response> {
     return this.http.send({
       operation: 'stream',
       taskId,
@@ -38,7 +38,7 @@ export class SseTransport implements TaskTransport {
     });
   }
 
-  private async *frames(response: Response, wire: WireFrames): AsyncGenerator<TransportFrame, void> {
+  async *#frames(response: Response, wire: WireFrames): AsyncGenerator<TransportFrame, void> {
     if (response.status === 204) {
       yield { kind: 'end' };
       return;

@@ -1,4 +1,4 @@
-import type { EventGap } from '@taskbridge/protocol';
+import type { EventGap, WebSocketSubscribeRequest } from '@taskbridge/protocol';
 import type { TaskEvent } from '../task-events.js';
 
 /** From the most to the least capable. */
@@ -25,6 +25,11 @@ export interface Subscription {
   afterEventId: string;
   /** Aborted when nobody listens any more; the iteration then ends, in whatever way. */
   signal: AbortSignal;
+}
+
+/** What asks for a subscription over a WebSocket. */
+export function subscribeRequest({ taskId, afterEventId }: Subscription): WebSocketSubscribeRequest {
+  return { action: 'subscribe', taskId, lastEventId: afterEventId, gap: 'error' };
 }
 
 /**

@@ -27,7 +27,7 @@ export class Transports {
   readonly all: readonly TaskTransport[];
 
   /** `undefined` where there are no WebSockets. */
-  private readonly sockets: SocketOpener | undefined;
+  readonly #sockets: SocketOpener | undefined;
 
   constructor(
     options: TaskBridgeClientOptions,
@@ -36,27 +36,27 @@ export class Transports {
     const { http, auth, routes } = parts;
     const { baseUrl, webSocket = platformWebSocket(), transports: wanted = TRANSPORTS } = options;
     const { webSocketAuth = auth.isConfigured ? 'ticket' : 'none' } = options;
-    this.sockets = webSocket && new SocketOpener(http, auth, routes, { webSocket, baseUrl, webSocketAuth });
-    this.all = wanted.map((name) => this.make(name)).filter((transport) => transport !== undefined);
+    this.#sockets = webSocket && new SocketOpener(http, auth, routes, { webSocket, baseUrl, webSocketAuth });
+    this.all = wanted.map((name) => this.#make(name)).filter((transport) => transport !== undefined);
     if (this.all.length === 0) throw new TypeError('No transport can be used');
   }
 
-  private make(name: TransportName): TaskTransport | undefined {
+  #make(name: TransportName): TaskTransport | undefined {
     const { http, routes, diagnostics, recovery } = this.parts;
     const waitMs = Math.min(MAX_POLL_WAIT_MS, recovery.livenessTimeoutMs / 2);
     if (name === 'poll') return new PollTransport(http, routes, diagnostics, waitMs);
     if (name === 'sse') return new SseTransport(http, routes, diagnostics);
-    if (this.sockets) return new WebSocketTransport(this.sockets, diagnostics);
+    if (this.#sockets) return new WebSocketTransport(this.#sockets, diagnostics);
     diagnostics({ kind: 'transport-missing', transport: name, reason: 'no WebSocket' });
     return undefined;
   }
 
   /** The same with one WebSocket for all tasks, and how to let go of it. */
   multiplexed(): { all: readonly TaskTransport[]; close: () => void } {
-    const { sockets, parts, all } = this;
-    const shared = sockets && new MultiplexTransport(sockets, parts.diagnostics, parts.recovery);
+    const { diagnostics, recovery } = this.parts;
+    const shared = this.#sockets && new MultiplexTransport(this.#sockets, diagnostics, recovery);
     return {
-      all: all.map((transport) => (shared && transport.name === 'websocket' ? shared : transport)),
+      all: this.all.map((transport) => (shared && transport.name === 'websocket' ? shared : transport)),
       close: () => shared?.close(),
     };
   }

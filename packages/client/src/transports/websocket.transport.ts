@@ -1,9 +1,8 @@
-import type { WebSocketSubscribeRequest } from '@taskbridge/protocol';
 import type { DiagnosticsListener } from '../diagnostics.js';
 import { errorOfClose } from './socket-close.js';
 import type { SocketOpener } from './socket-opener.js';
 import type { Socket } from './socket.js';
-import type { Subscription, TaskTransport, TransportFrame } from './transport.js';
+import { type Subscription, subscribeRequest, type TaskTransport, type TransportFrame } from './transport.js';
 import { WireFrames } from './wire-frames.js';
 
 /** RFC 6455: the purpose of the connection is fulfilled. */
@@ -18,23 +17,18 @@ export class WebSocketTransport implements TaskTransport {
     private readonly diagnostics: DiagnosticsListener,
   ) {}
 
-  async *open({ taskId, afterEventId, signal }: Subscription): AsyncGenerator<TransportFrame, void> {
+  async *open(subscription: Subscription): AsyncGenerator<TransportFrame, void> {
+    const { taskId, signal } = subscription;
     const socket = await this.sockets.open(taskId, signal);
     try {
-      const subscribe: WebSocketSubscribeRequest = {
-        action: 'subscribe',
-        taskId,
-        lastEventId: afterEventId,
-        gap: 'error',
-      };
-      socket.send(subscribe);
-      yield* this.frames(socket, taskId, signal);
+      socket.send(subscribeRequest(subscription));
+      yield* this.#frames(socket, taskId, signal);
     } finally {
       socket.close();
     }
   }
 
-  private async *frames(socket: Socket, taskId: string, signal: AbortSignal): AsyncGenerator<TransportFrame, void> {
+  async *#frames(socket: Socket, taskId: string, signal: AbortSignal): AsyncGenerator<TransportFrame, void> {
     const wire = new WireFrames(taskId, this.name, this.diagnostics);
     for (let isFirst = true; ; isFirst = false) {
       const message = await socket.next(signal);
