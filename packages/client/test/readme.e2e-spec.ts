@@ -4,7 +4,8 @@ import path from 'node:path';
 import { promisify } from 'node:util';
 import { bundle } from '../../../test/client/support/bundle.js';
 import { startTestApp, type TestApp } from '../../../test/support/app.js';
-import { SCRIPTED_HANDLERS } from '../../../test/support/scripted-handlers.js';
+import { DemoAuth } from '../../../sample/src/auth/demo-auth.js';
+import { DemoTasksModule } from '../../../sample/src/demo-tasks/demo-tasks.module.js';
 
 describe('The examples of the client’s README', () => {
   let host: TestApp;
@@ -12,7 +13,7 @@ describe('The examples of the client’s README', () => {
   let snippets: string[];
 
   beforeAll(async () => {
-    host = await startTestApp({ providers: SCRIPTED_HANDLERS });
+    host = await startTestApp({ imports: [DemoTasksModule], taskBridge: { authContextResolver: DemoAuth } });
     await mkdir('.data', { recursive: true });
     folder = await mkdtemp('.data/client-readme-');
     const readme = await readFile('packages/client/README.md', 'utf8');
@@ -27,7 +28,7 @@ describe('The examples of the client’s README', () => {
   /** The lines that it prints, run as it is against a real server. */
   const printed = async (index: number): Promise<string[]> => {
     const source = path.join(folder, `${index}.ts`);
-    await writeFile(source, (snippets[index] ?? '').replaceAll('https://api.example.com', host.url));
+    await writeFile(source, (snippets[index] ?? '').replaceAll('http://localhost:3000', host.url));
     const program = path.join(folder, `${index}.mjs`);
     await writeFile(program, await bundle(source, { platform: 'node' }));
     const { stdout } = await promisify(execFile)(process.execPath, [program], { timeout: 40_000 });
@@ -35,11 +36,14 @@ describe('The examples of the client’s README', () => {
   };
 
   it('follow a task and answer its question', async () => {
-    expect(await printed(0)).toEqual(['about to ask', 'May it go on?', 'completed']);
+    expect(await printed(0)).toEqual([
+      "Approve this request? [ 'approve', 'reject' ]",
+      "{ decision: 'approve', decidedBy: 'ada' }",
+    ]);
   });
 
   it('wait for a result and tell why there is none', async () => {
-    expect(await printed(1)).toEqual(['the work cannot be done']);
+    expect(await printed(1)).toEqual(['Failed on purpose after 3 ticks']);
   });
 
   it('follow many tasks on one connection', async () => {
