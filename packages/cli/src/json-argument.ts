@@ -2,6 +2,7 @@ import { readFile } from 'node:fs/promises';
 import type { JsonObject } from '@taskbridge/protocol';
 import type { CommandContext } from './command-context.js';
 import { describeError } from './describe-error.js';
+import { isRecord } from './is-record.js';
 
 /** An object given as JSON, as `@file`, or as `-` for standard input; `option` is named when it is not one. */
 export async function jsonArgument(
@@ -11,7 +12,7 @@ export async function jsonArgument(
 ): Promise<JsonObject | undefined> {
   if (text === undefined) return undefined;
   const value = parse(option, await source(option, text, readInput));
-  if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value as JsonObject;
+  if (isRecord(value)) return value;
   throw new Error(`${option} must be a JSON object`);
 }
 

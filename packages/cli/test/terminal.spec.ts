@@ -35,6 +35,38 @@ class FormHandler implements TaskRunner {
   }
 }
 
+/** An answer without anything to say, one that is no list of fields, and one that may leave nearly everything out. */
+@TaskHandler('odd-forms')
+class OddFormsHandler extends FormHandler {
+  override async run(task: TaskContext): Promise<unknown> {
+    return task.suspend({
+      reasonCode: 'odd-forms',
+      allowedActions: ['ok', 'either', 'optional'],
+      actionSchemas: {
+        ok: { type: 'object', additionalProperties: false },
+        either: {
+          title: 'Either of two',
+          required: ['a'],
+          properties: { a: { type: 'integer' } },
+          anyOf: [{ maxProperties: 1 }, { required: ['b'] }],
+        },
+        optional: {
+          type: 'object',
+          required: ['sure'],
+          additionalProperties: false,
+          properties: {
+            text: { type: 'string' },
+            number: { type: 'number' },
+            choice: { enum: ['a', 'b'] },
+            flag: { type: 'boolean' },
+            sure: { type: 'boolean' },
+          },
+        },
+      },
+    });
+  }
+}
+
 // `script` has other options elsewhere.
 (process.platform === 'linux' ? describe : describe.skip)(
   'taskbridge at a terminal (skipped off Linux, whose `script` makes the terminal)',
@@ -46,7 +78,7 @@ class FormHandler implements TaskRunner {
     beforeAll(async () => {
       [cli, host] = await Promise.all([
         BuiltCli.build(),
-        startTestApp({ providers: [...SCRIPTED_HANDLERS, FormHandler] }),
+        startTestApp({ providers: [...SCRIPTED_HANDLERS, FormHandler, OddFormsHandler] }),
       ]);
     });
 
@@ -59,9 +91,9 @@ class FormHandler implements TaskRunner {
       await cli.remove();
     });
 
-    const open = (args: string): TerminalSession => {
+    const open = (args: string, command = `taskbridge ${args}`): TerminalSession => {
       const env = { PATH: cli.shellPath, TASKBRIDGE_URL: host.url, TASKBRIDGE_TOKEN: 'ada' };
-      const session = new TerminalSession(`taskbridge ${args}`, env);
+      const session = new TerminalSession(command, env);
       sessions.push(session);
       return session;
     };
@@ -93,14 +125,16 @@ class FormHandler implements TaskRunner {
       await session.shows('floor (integer)');
       session.press('up', KEYS.enter);
       await session.shows('It must be a number');
-      session.press(KEYS.backspace, KEYS.backspace, '3', KEYS.enter);
+      session.press(KEYS.backspace, KEYS.backspace, '3.5', KEYS.enter);
+      await session.shows('It must be a whole number');
+      session.press(KEYS.backspace, KEYS.backspace, KEYS.enter);
       await session.shows('lift, optional');
       session.press(KEYS.enter);
       await session.shows('fast');
       session.press(KEYS.down, KEYS.enter);
-      await session.shows('tags (array), optional');
+      await session.shows('tags (array as JSON), optional');
       session.press('[', KEYS.enter);
-      await session.shows('It must be JSON');
+      await session.shows(/It must be JSON: .*Unexpected end/);
       session.press('"a"]', KEYS.enter);
       await session.shows(/payload\.street: .+[\s\S]+not now/);
       session.press(KEYS.enter);
@@ -109,7 +143,7 @@ class FormHandler implements TaskRunner {
       await session.shows(/payload\.street[\s\S]+floor \(integer\)/);
       session.press('3', KEYS.enter);
       await session.shows(/payload\.street[\s\S]+lift/);
-      session.press(KEYS.enter);
+      session.press(KEYS.down, KEYS.down, KEYS.enter);
       await session.shows(/payload\.street[\s\S]+speed/);
       session.press(KEYS.down, KEYS.enter);
       await session.shows(/payload\.street[\s\S]+tags/);
@@ -118,8 +152,64 @@ class FormHandler implements TaskRunner {
       expect(await session.exit()).toBe(0);
       expect((await snapshot(taskId)).result).toEqual({
         action: 'send',
-        payload: { street: 'Main 1', floor: 3, lift: true, speed: 'fast' },
+        payload: { street: 'Main 1', floor: 3, lift: false, speed: 'fast' },
       });
+    });
+
+    it('asks for nothing where an answer has nothing to say', async () => {
+      const taskId = await host.as('ada').create('odd-forms');
+      const session = open(`tail ${taskId}`);
+      await session.shows('not now');
+      session.press(KEYS.enter);
+      expect(await session.exit()).toBe(0);
+      expect((await snapshot(taskId)).result).toEqual({ action: 'ok', payload: {} });
+    });
+
+    it('takes JSON where an answer is no list of fields, and says what is wrong with it', async () => {
+      const taskId = await host.as('ada').create('odd-forms');
+      const session = open(`tail ${taskId}`);
+      await session.shows('not now');
+      session.press(KEYS.down, KEYS.enter);
+      await session.shows('payload: Either of two (object as JSON)');
+      session.press(KEYS.enter);
+      await session.shows('It is needed');
+      session.press('[1]', KEYS.enter);
+      await session.shows('It must be a JSON object');
+      session.press(...Array.from('[1]', () => KEYS.backspace), '{"a":', KEYS.enter);
+      await session.shows(/It must be JSON: .*Unexpected end/);
+      session.press('1}', KEYS.enter);
+      expect(await session.exit()).toBe(0);
+      expect((await snapshot(taskId)).result).toEqual({ action: 'either', payload: { a: 1 } });
+    });
+
+    it('leaves out what is optional and is not filled in', async () => {
+      const taskId = await host.as('ada').create('odd-forms');
+      const session = open(`tail ${taskId}`);
+      await session.shows('not now');
+      session.press(KEYS.down, KEYS.down, KEYS.enter);
+      for (const field of ['text, optional', 'number (number), optional', 'choice, optional', 'flag, optional']) {
+        await session.shows(field);
+        session.press(KEYS.enter);
+      }
+      await session.shows('sure');
+      session.press(KEYS.enter);
+      expect(await session.exit()).toBe(0);
+      expect((await snapshot(taskId)).result).toEqual({ action: 'optional', payload: { sure: true } });
+    });
+
+    it('leaves the terminal as it was when it is ended at a question', async () => {
+      const taskId = await host.as('ada').create('approval');
+      const script = `sh -c 'echo pid=$$; exec taskbridge tail ${taskId}'; echo code=$?; stty -a`;
+      const session = open('', `sh -c "${script.replaceAll('$', String.raw`\$`)}"`);
+      await session.shows('not now');
+      const [, pid] = /pid=(\d+)/.exec(session.text) ?? [];
+      process.kill(Number(pid), 'SIGTERM');
+      await session.shows('code=130');
+      await session.exit();
+      expect(session.text).toContain('The task goes on. Follow it again with:');
+      expect(session.text).toMatch(/ icanon /);
+      expect(session.text).toMatch(/ echo /);
+      expect(session.isCursorShown).toBe(true);
     });
 
     it('takes a question back that somebody else answers', async () => {

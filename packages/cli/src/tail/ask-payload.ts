@@ -1,110 +1,128 @@
 import { confirm, isCancel, select, text } from '@clack/prompts';
 import type { JsonObject } from '@taskbridge/protocol';
-import { printableLine } from '../printable.js';
+import { describeError } from '../describe-error.js';
+import { isRecord } from '../is-record.js';
+import { printableLine, textOf } from '../printable.js';
+import { type Field, fieldsOf, isAlwaysEmpty, type JsonSchema } from './answer-fields.js';
 import type { Asking } from './ask-person.js';
 
 type Screen = Pick<Asking, 'terminal' | 'signal'>;
 
-/** The part of a JSON Schema that decides how a field is asked for; the server checks the rest. */
-interface FieldSchema {
-  type?: unknown;
-  enum?: unknown;
-  title?: unknown;
-  description?: unknown;
-}
-
-interface Field {
-  name: string;
-  schema: FieldSchema;
-  isRequired: boolean;
-}
-
 const OMITTED = Symbol('omitted');
 const LEAVE = Symbol('leave');
+/** The place of a choice that is none. */
+const NOTHING = -1;
 
-/** Asks for each field of an action's schema. Without one there is no payload; where it is no list of fields, JSON is asked for. */
+/**
+ * Asks for each field of an action's schema, and for the whole as JSON where it is no list of fields. Nothing is asked
+ * where there is no schema, and then there is no payload, or where the schema leaves nothing to say.
+ */
 export async function askPayload(schema: unknown, screen: Screen): Promise<JsonObject | undefined | 'leave'> {
   if (!isRecord(schema)) return undefined;
-  if (!isRecord(schema['properties'])) return askDocument(screen);
-  const payload: JsonObject = {};
-  for (const field of fieldsOf(schema['properties'], schema['required'])) {
+  if (isAlwaysEmpty(schema)) return {};
+  const fields = fieldsOf(schema);
+  if (!fields) return askDocument(schema, screen);
+  const members: [name: string, value: unknown][] = [];
+  for (const field of fields) {
     const value = await askField(field, screen);
     if (value === LEAVE) return 'leave';
-    if (value !== OMITTED) payload[field.name] = value;
+    if (value !== OMITTED) members.push([field.name, value]);
   }
-  return payload;
+  return Object.fromEntries(members);
 }
 
-function fieldsOf(properties: Record<string, unknown>, required: unknown): Field[] {
-  const names: unknown[] = Array.isArray(required) ? required : [];
-  return Object.entries(properties).map(([name, schema]) => ({
-    name,
-    schema: isRecord(schema) ? schema : {},
-    isRequired: names.includes(name),
-  }));
+async function askDocument(schema: JsonSchema, screen: Screen): Promise<JsonObject | 'leave'> {
+  const isRequired = Array.isArray(schema['required']) && schema['required'].length > 0;
+  const given = await askText({ name: 'payload', schema: { ...schema, type: 'object' }, isRequired }, screen);
+  if (given === LEAVE) return 'leave';
+  return given === OMITTED ? {} : (given as JsonObject);
 }
 
 async function askField(field: Field, screen: Screen): Promise<unknown> {
-  const { schema, isRequired } = field;
-  const common = { ...screen.terminal, signal: screen.signal, message: labelOf(field) };
-  if (Array.isArray(schema.enum)) {
-    const choices = schema.enum.map((value, index) => ({ value: index, label: printableLine(textOf(value)) }));
-    const none = isRequired ? [] : [{ value: -1, label: 'nothing' }];
-    const index = await select({ ...common, options: [...choices, ...none] });
-    if (isCancel(index)) return LEAVE;
-    return index === -1 ? OMITTED : schema.enum[index];
-  }
-  if (schema.type === 'boolean') {
-    const value = await confirm(common);
-    return isCancel(value) ? LEAVE : value;
-  }
-  const answer = await text({ ...common, validate: (given = '') => problemOf(field, given) });
-  if (isCancel(answer)) return LEAVE;
-  return valueOf(field, answer ?? '');
+  const choices = choicesOf(field);
+  if (choices) return askChoice(field, choices, screen);
+  return field.schema['type'] === 'boolean' ? askWhether(field, screen) : askText(field, screen);
 }
 
-async function askDocument({ terminal, signal }: Screen): Promise<JsonObject | undefined | 'leave'> {
-  const field: Field = { name: 'payload', schema: { type: 'object' }, isRequired: false };
-  const given = await askField(field, { terminal, signal });
-  if (given === LEAVE) return 'leave';
-  return given === OMITTED ? undefined : (given as JsonObject);
+/** `undefined`: it is not one of few. What is optional and true or false has three answers. */
+function choicesOf({ schema, isRequired }: Field): readonly unknown[] | undefined {
+  if ('const' in schema) return [schema['const']];
+  if (Array.isArray(schema['enum']) && schema['enum'].length > 0) return schema['enum'];
+  return schema['type'] === 'boolean' && !isRequired ? [true, false] : undefined;
+}
+
+async function askChoice(field: Field, choices: readonly unknown[], screen: Screen): Promise<unknown> {
+  const options = choices.map((choice, index) => ({ value: index, label: printableLine(choice) }));
+  const none = field.isRequired ? [] : [{ value: NOTHING, label: 'nothing' }];
+  const index = await select({ ...prompt(field, screen), options: [...none, ...options] });
+  if (isCancel(index)) return LEAVE;
+  return index === NOTHING ? OMITTED : choices[index];
+}
+
+async function askWhether(field: Field, screen: Screen): Promise<unknown> {
+  const value = await confirm(prompt(field, screen));
+  return isCancel(value) ? LEAVE : value;
+}
+
+async function askText(field: Field, screen: Screen): Promise<unknown> {
+  const answer = await text({ ...prompt(field, screen), validate: (given = '') => problemOf(field, given) });
+  return isCancel(answer) ? LEAVE : valueOf(field, answer ?? '');
+}
+
+function prompt(
+  field: Field,
+  { terminal, signal }: Screen,
+): Screen['terminal'] & { signal: AbortSignal; message: string } {
+  return { ...terminal, signal, message: labelOf(field) };
 }
 
 function problemOf(field: Field, given: string): string | undefined {
-  if (given === '') return field.isRequired && field.schema.type !== 'string' ? 'It is needed' : undefined;
   try {
-    const value = valueOf(field, given);
-    return field.schema.type === 'object' && !isRecord(value) ? 'It must be a JSON object' : undefined;
-  } catch {
-    return field.schema.type === 'number' || field.schema.type === 'integer'
-      ? 'It must be a number'
-      : 'It must be JSON';
+    valueOf(field, given);
+    return undefined;
+  } catch (error) {
+    return printableLine(describeError(error));
   }
 }
 
-/** Throws for what is no value of the field. */
+/** Throws for what is no value of the field, with what it must be. */
 function valueOf({ schema: { type }, isRequired }: Field, given: string): unknown {
   if (given === '' && !isRequired) return OMITTED;
   if (type === 'string') return given;
-  if (type !== 'number' && type !== 'integer') return JSON.parse(given) as unknown;
+  if (given.trim() === '') throw new Error('It is needed');
+  return type === 'number' || type === 'integer' ? numberOf(type, given) : jsonOf(type, given);
+}
+
+function numberOf(type: 'number' | 'integer', given: string): number {
   const value = Number(given);
-  if (given.trim() === '' || !Number.isFinite(value)) throw new RangeError('Not a number');
+  if (!Number.isFinite(value)) throw new Error('It must be a number');
+  if (type === 'integer' && !Number.isInteger(value)) throw new Error('It must be a whole number');
   return value;
 }
 
+function jsonOf(type: unknown, given: string): unknown {
+  const value = parsed(given);
+  if (type === 'object' && !isRecord(value)) throw new Error('It must be a JSON object');
+  return value;
+}
+
+function parsed(given: string): unknown {
+  try {
+    return JSON.parse(given);
+  } catch (error) {
+    throw new Error(`It must be JSON: ${describeError(error)}`, { cause: error });
+  }
+}
+
 function labelOf({ name, schema, isRequired }: Field): string {
-  const title = [schema.title, schema.description].find((words) => typeof words === 'string' && words !== '');
-  const kind =
-    ['string', 'boolean'].includes(String(schema.type)) || schema.enum ? '' : ` (${textOf(schema.type ?? 'JSON')})`;
-  return printableLine(
-    `${title === undefined ? name : `${name}: ${textOf(title)}`}${kind}${isRequired ? '' : ', optional'}`,
-  );
+  const title = [schema['title'], schema['description']].find((words) => typeof words === 'string' && words !== '');
+  const label = title === undefined ? name : `${name}: ${textOf(title)}`;
+  return printableLine(`${label}${kindOf(schema)}${isRequired ? '' : ', optional'}`);
 }
 
-function textOf(value: unknown): string {
-  return typeof value === 'string' ? value : JSON.stringify(value);
-}
-
-function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
+/** Where it does not show by itself what to type. */
+function kindOf({ type, enum: choices, const: only }: JsonSchema): string {
+  if (type === 'string' || type === 'boolean' || choices !== undefined || only !== undefined) return '';
+  if (type === 'number' || type === 'integer') return ` (${type})`;
+  return type === undefined ? ' (JSON)' : ` (${textOf(type)} as JSON)`;
 }

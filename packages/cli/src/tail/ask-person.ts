@@ -2,9 +2,9 @@ import { isCancel, log, select } from '@clack/prompts';
 import type { TaskSuspension } from '@taskbridge/client';
 import type { JsonObject } from '@taskbridge/protocol';
 import type { Terminal } from '../command-context.js';
-import { printable, printableLine } from '../printable.js';
+import { printable, printableLine, textOf } from '../printable.js';
 import { askPayload } from './ask-payload.js';
-import { questionText } from './event-text.js';
+import { allowedAnswers, questionText } from './event-text.js';
 
 /** What a person has decided. */
 export interface Answer {
@@ -38,7 +38,7 @@ export async function askPerson(
     signal,
     message: questionText(question),
     options: [
-      ...question.allowedActions.map((action) => ({ value: action, label: printableLine(action) })),
+      ...allowedAnswers(question).map((action) => ({ value: action, label: printableLine(action) })),
       { value: LATER, label: 'not now', hint: 'the task goes on waiting' },
     ],
   });
@@ -53,11 +53,7 @@ function detailsOf({ interaction, expiresAt }: TaskSuspension): string {
   const { actionSchemas: _schemas, title: _title, question: _question, message: _message, ...facts } = interaction;
   const lines = Object.entries(facts).map(([name, value]) => `${name}: ${textOf(value)}`.slice(0, MAX_LINE));
   const shown = lines.length > MAX_DETAIL_LINES ? [...lines.slice(0, MAX_DETAIL_LINES), '…'] : lines;
-  return [...shown, ...(expiresAt === null ? [] : [`expires: ${expiresAt}`])].map(printableLine).join('\n');
-}
-
-function textOf(value: unknown): string {
-  return typeof value === 'string' ? value : JSON.stringify(value);
+  return [...shown, ...(expiresAt === null ? [] : [`expires: ${textOf(expiresAt)}`])].map(printableLine).join('\n');
 }
 
 function schemaOf({ interaction }: TaskSuspension, actionType: string): unknown {

@@ -1,10 +1,11 @@
 import type { TaskEvent, TaskSuspension } from '@taskbridge/client';
 import type { TaskProgressPayload } from '@taskbridge/protocol';
-import { printable, printableLine } from '../printable.js';
+import { printable, printableLine, textOf } from '../printable.js';
 
 /** One line for an event, more where it has a result. */
 export function eventText(event: TaskEvent): string {
-  const [, time = event.createdAt] = /T(\d\d:\d\d:\d\d)/.exec(event.createdAt) ?? [];
+  const createdAt = printableLine(event.createdAt);
+  const [, time = createdAt] = /T(\d\d:\d\d:\d\d)/.exec(createdAt) ?? [];
   return printable(`${time}  ${whatHappened(event)}\n`);
 }
 
@@ -15,13 +16,18 @@ export function progressText({ progress, stage, message }: TaskProgressPayload):
 
 /** Stage and message on one line. */
 export function saidOf({ stage, message }: Pick<TaskProgressPayload, 'stage' | 'message'>): string {
-  return printableLine([stage, message].filter(Boolean).join(': '));
+  return printableLine([stage, message].filter(Boolean).map(textOf).join(': '));
 }
 
 /** What a question asks: the first of the places where hosts say it in words. */
 export function questionText({ uiHints, interaction, reasonCode }: TaskSuspension): string {
   const places = [uiHints['title'], interaction['title'], interaction['question'], interaction['message']];
   return printableLine(places.find((place) => typeof place === 'string' && place !== '')?.toString() ?? reasonCode);
+}
+
+/** The answers that it takes. */
+export function allowedAnswers({ allowedActions }: Pick<TaskSuspension, 'allowedActions'>): string[] {
+  return Array.isArray(allowedActions) ? allowedActions.map(textOf) : [];
 }
 
 function whatHappened(event: TaskEvent): string {
@@ -31,7 +37,7 @@ function whatHappened(event: TaskEvent): string {
     case 'TASK_PROGRESS':
       return progressText(event.payload);
     case 'TASK_MESSAGE':
-      return `${event.payload.level ?? 'info'}: ${event.payload.message}`;
+      return `${textOf(event.payload.level ?? 'info')}: ${event.payload.message}`;
     case 'TASK_SUSPENDED':
       return asked(event.suspension);
     case 'TASK_ACTION_ACCEPTED':
@@ -48,8 +54,8 @@ function whatHappened(event: TaskEvent): string {
 }
 
 function asked(question: TaskSuspension): string {
-  const until = question.expiresAt === null ? '' : `, until ${question.expiresAt}`;
-  return `asks: ${questionText(question)} (${printableLine(question.allowedActions.join(', '))}${until})`;
+  const until = question.expiresAt === null ? '' : `, until ${textOf(question.expiresAt)}`;
+  return `asks: ${questionText(question)} (${printableLine(allowedAnswers(question).join(', '))}${until})`;
 }
 
 function completed(result: unknown): string {
