@@ -9,7 +9,10 @@ export interface ConnectionOptions {
   tasksPath?: string;
 }
 
-const HEADER = /^([\w!#$%&'*+.^`|~-]+):\s*([^\r\n]*)$/;
+const HEADER = /^([\w!#$%&'*+.^`|~-]+):\s*([\t\x20-\x7E\x80-\xFF]*)$/;
+const MIN_SECRET = 8;
+/** Others are refused further down, with a message that repeats them. */
+const TOKEN = /^[\x21-\x7E]*$/;
 
 /** Adds them to a subcommand. */
 export function addConnectionOptions(command: Command): Command {
@@ -26,8 +29,10 @@ export function addConnectionOptions(command: Command): Command {
 
 /** A client of the app that the options name. What is wrong with them is not repeated: it may be a secret. */
 export function clientOf(options: ConnectionOptions, more: Partial<TaskBridgeClientOptions> = {}): TaskBridgeClient {
-  const { url, token, header, tasksPath } = options;
+  const { url, header, tasksPath } = options;
+  const token = options.token?.trim();
   assertUrl(url);
+  if (token !== undefined && !TOKEN.test(token)) throw new Error('--token has characters that no token has');
   const identity = { ...(token && { authorization: `Bearer ${token}` }), ...Object.fromEntries(header.map(headerOf)) };
   return new TaskBridgeClient({
     baseUrl: url,
@@ -35,6 +40,12 @@ export function clientOf(options: ConnectionOptions, more: Partial<TaskBridgeCli
     ...(tasksPath !== undefined && { routes: taskRoutes(tasksPath) }),
     ...more,
   });
+}
+
+/** What must not be shown although somebody else says it; what is as short as a word of a message is none. */
+export function secretsOf({ token = '', header = [] }: Partial<ConnectionOptions>): string[] {
+  const values = header.map((text) => HEADER.exec(text)?.[2] ?? '');
+  return [token.trim(), ...values].filter((value) => value.length >= MIN_SECRET);
 }
 
 /** What a command line needs to reach the same app. The values of headers are left out: they may be secrets. */

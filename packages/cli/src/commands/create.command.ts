@@ -27,7 +27,7 @@ export function addCreateCommand(program: Command, context: CommandContext): voi
     .option('--request-id <id>', 'the same id finds the task that it created before')
     .option('--follow', 'go on with tail');
   addTailOptions(command).action(async (taskType: string, options: CreateOptions) => {
-    const client = tailingClient(options);
+    const client = tailingClient(options, context);
     const created = await start(client, taskType, options, context);
     if (options.follow) return tailTask({ client, taskId: created.taskId, options, context });
     context.out(options.json ? `${printableJson(created)}\n` : `${created.taskId}\n`);

@@ -10,6 +10,6 @@ export function addTailCommand(program: Command, context: CommandContext): void 
   const command = addConnectionOptions(program.command('tail').description('Follow a task to its end.'));
   addTailOptions(command.argument('<taskId>', 'which one', taskIdArgument)).action(
     (taskId: string, options: ConnectionOptions & TailOptions) =>
-      tailTask({ client: tailingClient(options), taskId, options, context }),
+      tailTask({ client: tailingClient(options, context), taskId, options, context }),
   );
 }

@@ -1,6 +1,7 @@
 import type { TaskBridgeClient, TaskEvent, TaskSuspension } from '@taskbridge/client';
-import { ANSWER_TEXTS } from '../commands/act.command.js';
+import { answerText } from '../answer-text.js';
 import { describeError } from '../describe-error.js';
+import { openQuestions } from '../open-questions.js';
 import { printable } from '../printable.js';
 import { type Answer, askPerson, type Asking } from './ask-person.js';
 import type { TailView } from './tail-view.js';
@@ -71,8 +72,8 @@ export class QuestionDesk {
   private async isOpen({ suspendId }: TaskSuspension): Promise<boolean> {
     if (this.settled.has(suspendId)) return false;
     const { client, taskId } = this.options;
-    const { openSuspensions } = await client.getTask(taskId, this.closing);
-    return openSuspensions.some((open) => open.suspendId === suspendId) && !this.settled.has(suspendId);
+    const open = openQuestions(await client.getTask(taskId, this.closing));
+    return open.some((question) => question.suspendId === suspendId) && !this.settled.has(suspendId);
   }
 
   private async put(question: TaskSuspension): Promise<void> {
@@ -110,7 +111,7 @@ export class QuestionDesk {
     const { client, taskId, view } = this.options;
     try {
       const { status } = await client.submitAction(taskId, { suspendId, ...answer }, this.closing);
-      if (status !== 'ACCEPTED') view.note(`The answer was ${ANSWER_TEXTS[status]}`);
+      if (status !== 'ACCEPTED') view.note(`The answer was ${answerText(status)}`);
       return undefined;
     } catch (error) {
       return describeError(error);

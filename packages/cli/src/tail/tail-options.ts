@@ -1,8 +1,10 @@
-import type { TaskBridgeClient } from '@taskbridge/client';
+import type { Diagnostic, TaskBridgeClient } from '@taskbridge/client';
 import { FileStore } from '@taskbridge/client/node';
 import { EVENT_ID_PATTERN } from '@taskbridge/protocol';
 import { type Command, InvalidArgumentError } from 'commander';
 import { clientOf, type ConnectionOptions } from '../client-options.js';
+import type { CommandContext } from '../command-context.js';
+import { describeError } from '../describe-error.js';
 import { positiveInteger } from '../option-values.js';
 
 /** How a task is followed. */
@@ -31,12 +33,23 @@ export function addTailOptions(command: Command): Command {
 }
 
 /** A client that remembers where the options say so, and that gives up in the end. */
-export function tailingClient(options: ConnectionOptions & TailOptions): TaskBridgeClient {
+export function tailingClient(options: ConnectionOptions & TailOptions, context: CommandContext): TaskBridgeClient {
   const { checkpoint, giveUpAfter: maxFailures = DEFAULT_FAILURES, url } = options;
   return clientOf(options, {
     recovery: { maxFailures },
+    diagnostics: storeFailures(context),
     ...(checkpoint !== undefined && { store: new FileStore(checkpoint), namespace: `taskbridge@${url}` }),
   });
+}
+
+/** Tells once that the command will not go on by itself. */
+function storeFailures(context: CommandContext): (diagnostic: Diagnostic) => void {
+  let isTold = false;
+  return (diagnostic) => {
+    if (diagnostic.kind !== 'store-failure' || isTold) return;
+    isTold = true;
+    context.err(`The checkpoint cannot be kept: ${describeError(diagnostic.error)}\n`);
+  };
 }
 
 function eventId(text: string): string {

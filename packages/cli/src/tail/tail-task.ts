@@ -1,9 +1,11 @@
 import { isTerminalEvent, type TaskBridgeClient, type TaskEvent, type TaskGap } from '@taskbridge/client';
-import { isTerminalStatus, type TaskSnapshot, type TaskStatus } from '@taskbridge/protocol';
+import { isTerminalStatus, type OpenSuspensionView, type TaskStatus } from '@taskbridge/protocol';
 import { type ConnectionOptions, connectionWords } from '../client-options.js';
 import type { CommandContext } from '../command-context.js';
 import { EXIT_CODES, type ExitCode } from '../exit-codes.js';
+import { openQuestions } from '../open-questions.js';
 import { printableLine } from '../printable.js';
+import { shellWords } from '../shell-words.js';
 import { JsonView } from './json-view.js';
 import { QuestionDesk } from './question-desk.js';
 import { ScreenView } from './screen-view.js';
@@ -41,8 +43,9 @@ export async function tailTask(tailing: Tailing): Promise<void> {
   let offering: NodeJS.Timeout | undefined;
   try {
     const task = await client.getTask(taskId, { signal });
-    if (!options.json) view.note(`Task ${task.taskId} (${printableLine(task.taskType)})`);
-    offering = setTimeout(() => offerOpenQuestions(desk, task, options), CATCH_UP_MS);
+    const questions = openQuestions(task);
+    if (!options.json) view.note(`Task ${printableLine(task.taskId)} (${printableLine(task.taskType)})`);
+    offering = setTimeout(() => offerOpenQuestions(desk, questions, options), CATCH_UP_MS);
     const onGap = (gap: TaskGap) => view.gap(gap);
     for await (const event of client.observeTaskEvents(taskId, { lastEventId: options.after, signal, onGap })) {
       last = event;
@@ -77,11 +80,11 @@ function deskOf(
 /** Where the log is not read from its start, their events may be behind; those that come by themselves are not asked twice. */
 function offerOpenQuestions(
   desk: QuestionDesk | undefined,
-  task: TaskSnapshot,
+  questions: readonly OpenSuspensionView[],
   { after, checkpoint }: TailOptions,
 ): void {
   if (after === undefined && checkpoint === undefined) return;
-  for (const question of task.openSuspensions) {
+  for (const question of questions) {
     const { expiresAt = null, uiHints = {}, interaction = {} } = question;
     desk?.offer({ ...question, expiresAt, uiHints, interaction });
   }
@@ -108,10 +111,5 @@ function commandToGoOn({ taskId, options }: Tailing, last: TaskEvent | undefined
   if (checkpoint !== undefined) words.push('--checkpoint', checkpoint);
   else if (cursor !== undefined) words.push('--after', cursor);
   if (json) words.push('--json');
-  return words.map(quoted).join(' ');
-}
-
-/** For a shell. */
-function quoted(word: string): string {
-  return /^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`;
+  return shellWords(words);
 }

@@ -1,0 +1,30 @@
+import { createServer, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+
+/** Answers by method and path, with 404 where the answer has a `code`: what a server may say that is none of ours. */
+export class StubServer {
+  answers: Record<string, unknown> = {};
+
+  private constructor(private readonly server: Server) {
+    server.on('request', ({ method, url = '' }, response) => {
+      const answer = this.answers[`${method} ${url.replace(/\?.*/, '')}`] ?? {};
+      response.writeHead(Object.hasOwn(Object(answer), 'code') ? 404 : 200, { 'content-type': 'application/json' });
+      response.end(JSON.stringify(answer));
+    });
+  }
+
+  static async listen(): Promise<StubServer> {
+    const server = createServer();
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', () => resolve()));
+    return new StubServer(server);
+  }
+
+  get url(): string {
+    return `http://127.0.0.1:${(this.server.address() as AddressInfo).port}`;
+  }
+
+  close(): Promise<void> {
+    this.server.closeAllConnections();
+    return new Promise((resolve) => this.server.close(() => resolve()));
+  }
+}
