@@ -48,7 +48,10 @@ export interface WebSocketRouteSettings {
   path: string;
   /** Largest frame a client may send, in bytes; larger closes 1009. @default 16 KiB */
   maxFrameBytes: number;
-  /** A socket that has not subscribed by then is closed 1013, in ms. @default 10 000 */
+  /**
+   * A socket that has not subscribed by then is closed 1013, in ms. What the guards have to decide, at the upgrade and
+   * at each subscribe, may take as long; what they leave undecided is ended as retryable. @default 10 000
+   */
   subscribeTimeoutMs: number;
   /** Tasks one multiplexed connection may follow at a time; any other follows one. @default 100 */
   maxSubscriptionsPerConnection: number;

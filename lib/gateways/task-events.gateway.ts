@@ -11,7 +11,8 @@ import type { TaskBridgeSettings, WebSocketRouteSettings } from '../taskbridge.o
 import { TASKBRIDGE_SETTINGS } from '../taskbridge.tokens.js';
 import { refuseUpgrade } from './upgrade-check.js';
 import { selectSubprotocol } from './subprotocol.js';
-import { type ConnectionContext, WebSocketConnection } from './websocket-connection.js';
+import type { SubscriptionContext } from './task-subscription.js';
+import { WebSocketConnection } from './websocket-connection.js';
 import { assertWsServer, installWsAdapter, isWsServer } from './ws-adapter-support.js';
 
 /** A client that does not answer a close frame is cut off after this. */
@@ -29,7 +30,7 @@ export function createTaskEventsGateway({
 }: Pick<WebSocketRouteSettings, 'path' | 'maxFrameBytes'>): Type {
   @WebSocketGateway({ path, maxPayload: maxFrameBytes, perMessageDeflate: false, closeTimeout: CLOSE_GRACE_MS })
   class TaskEventsGateway implements OnGatewayInit, OnGatewayConnection, OnModuleInit {
-    private readonly context: ConnectionContext;
+    private readonly context: SubscriptionContext;
     private server: unknown;
 
     constructor(
@@ -64,7 +65,7 @@ export function createTaskEventsGateway({
     }
 
     private async decide(request: IncomingMessage, answer: VerifyCallback): Promise<void> {
-      const refusal = await refuseUpgrade(request, this.context.settings.webSocket.allowedOrigins, this.context);
+      const refusal = await refuseUpgrade(request, this.context);
       if (refusal) answer(false, refusal.status, refusal.body, refusal.headers);
       else answer(true);
     }

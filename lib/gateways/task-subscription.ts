@@ -1,4 +1,3 @@
-import type { Logger } from '@nestjs/common';
 import type { SubscriptionConfirmedFrame } from '@taskbridge/protocol';
 import type { IncomingMessage } from 'node:http';
 import { forgetRequestTask } from '../security/request-context.js';
@@ -11,12 +10,12 @@ import { messageOf } from '../taskbridge.errors.js';
 import { toErrorResponse } from '../controllers/error-envelope.js';
 import type { SubscribeFrame } from './client-frame.js';
 import type { FrameSocket } from './frame-socket.js';
+import { type CheckContext, decidedInTime } from './pending-check.js';
 import type { SubscriptionEnd } from './subscription-end.js';
 import { gapFrame, type StreamEndListener, WebSocketSink } from './websocket.sink.js';
 
 /** What subscriptions need from their gateway. */
-export interface SubscriptionContext {
-  readonly logger: Logger;
+export interface SubscriptionContext extends CheckContext {
   readonly authorizer: TaskRequestAuthorizer;
   readonly subscriptions: WebSocketSubscriptionService;
 }
@@ -60,7 +59,8 @@ export class TaskSubscription implements StreamEndListener {
     if (this.isUnwanted) return this.streamEnded('unsubscribed');
     if (!this.owner.frames.isOpen) return;
     try {
-      const start = await this.check(frame, request);
+      const check = this.check(frame, request);
+      const start = await decidedInTime('A subscribe', check, this.owner.context);
       if (this.isUnwanted) this.streamEnded('unsubscribed');
       else if (this.owner.frames.isOpen) this.follow(frame, start);
     } catch (error) {

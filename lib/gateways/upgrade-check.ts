@@ -2,9 +2,9 @@ import { Logger } from '@nestjs/common';
 import type { IncomingMessage } from 'node:http';
 import { toErrorResponse } from '../controllers/error-envelope.js';
 import type { TaskRequestAuthorizer } from '../security/task-request-authorizer.js';
-import type { StreamDrain } from '../streams/stream-drain.js';
 import { messageOf, TaskBridgeError } from '../taskbridge.errors.js';
 import type { WebSocketRouteSettings } from '../taskbridge.options.js';
+import { type CheckContext, decidedInTime } from './pending-check.js';
 
 /** An ordinary HTTP answer instead of the upgrade. */
 export interface UpgradeRefusal {
@@ -14,18 +14,17 @@ export interface UpgradeRefusal {
 }
 
 /**
- * Decides an upgrade: 503 while draining, 403 for a browser of a foreign origin, then whatever the auth guard says.
- * Nest's and Fastify's own guards, hooks and CORS rules never see an upgrade.
+ * Decides an upgrade: 503 while draining, 403 for a browser of a foreign origin, then whatever the auth guard says, or
+ * 503 when it says nothing in time. Nest's and Fastify's own guards, hooks and CORS rules never see an upgrade.
  */
 export async function refuseUpgrade(
   request: IncomingMessage,
-  allowedOrigins: WebSocketRouteSettings['allowedOrigins'],
-  { drain, authorizer }: { drain: StreamDrain; authorizer: TaskRequestAuthorizer },
+  context: CheckContext & { readonly authorizer: TaskRequestAuthorizer },
 ): Promise<UpgradeRefusal | undefined> {
   try {
-    drain.assertOpen();
-    assertOrigin(request, allowedOrigins);
-    await authorizer.authorizeUpgrade(request);
+    context.drain.assertOpen();
+    assertOrigin(request, context.settings.webSocket.allowedOrigins);
+    await decidedInTime('An upgrade', context.authorizer.authorizeUpgrade(request), context);
     return undefined;
   } catch (error) {
     return toRefusal(error);

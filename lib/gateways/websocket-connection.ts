@@ -2,10 +2,10 @@ import { CLOSE_CODES, type MultiplexHeartbeatFrame, type SubscriptionRefusalCode
 import type { IncomingMessage } from 'node:http';
 import type { RawData, WebSocket } from 'ws';
 import { ReadSlots } from '../streams/read-slots.js';
-import type { Drainable, StreamDrain } from '../streams/stream-drain.js';
-import type { StreamTicker, Ticking } from '../streams/stream-ticker.js';
+import type { Drainable } from '../streams/stream-drain.js';
+import type { Ticking } from '../streams/stream-ticker.js';
 import { TaskBridgeError } from '../taskbridge.errors.js';
-import type { TaskBridgeSettings, WebSocketStreamSettings } from '../taskbridge.options.js';
+import type { WebSocketStreamSettings } from '../taskbridge.options.js';
 import { type ClientFrame, parseClientFrame, type SubscribeFrame } from './client-frame.js';
 import { closeOfError, closeOfStream, type CloseSignal } from './close-signal.js';
 import { FrameSocket } from './frame-socket.js';
@@ -19,13 +19,6 @@ const MAX_UNREAD_PONGS = 50;
 const CONCURRENT_CHECKS = 8;
 
 const HEARTBEAT: MultiplexHeartbeatFrame = { type: 'HEARTBEAT', live: true };
-
-/** What a connection needs from its gateway. */
-export interface ConnectionContext extends SubscriptionContext {
-  readonly drain: StreamDrain;
-  readonly ticker: StreamTicker;
-  readonly settings: TaskBridgeSettings;
-}
 
 /**
  * One authenticated client. Its first frame decides: either it follows one task, whose end is the connection's, or the
@@ -45,7 +38,7 @@ export class WebSocketConnection implements Ticking, Drainable, SubscriptionOwne
   constructor(
     private readonly client: WebSocket,
     upgrade: IncomingMessage,
-    readonly context: ConnectionContext,
+    readonly context: SubscriptionContext,
   ) {
     this.upgrade = upgrade;
     this.settings = context.settings.streams.webSocket;
