@@ -1,10 +1,12 @@
 import { Inject, Injectable, Logger, Optional } from '@nestjs/common';
 import type { TaskEventPayloads } from '@taskbridge/protocol';
 import { isTerminalStatus } from '@taskbridge/protocol';
+import type { EntityManager } from 'typeorm';
 import { TaskExecutor } from '../executors/task-executor.js';
 import { MetricsSink } from '../observability/metrics-sink.js';
-import { EventStore } from '../stores/event.store.js';
-import type { TaskRecord } from '../stores/records.js';
+import { ActionReceiptStore } from '../stores/action-receipt.store.js';
+import { type AppendCommand, EventStore } from '../stores/event.store.js';
+import { HandoffState, type TaskRecord } from '../stores/records.js';
 import { SuspensionStore, type PendingResume } from '../stores/suspension.store.js';
 import { TaskRegistry } from '../stores/task-registry.js';
 import { isTaskBridgeError, messageOf, TaskRejectedError } from '../taskbridge.errors.js';
@@ -17,8 +19,9 @@ import { shownError } from './shown-error.js';
 import { TaskResumeService } from './task-resume.service.js';
 
 /**
- * `delivered`: the executor has it, or the task ended first. `retry`: it failed and stays pending with a backoff.
- * `rejected`: the executor refused it for good and the task was ended. `exhausted`: so it was after the last try.
+ * `delivered`: the executor has it, from this instance or another, or the task ended first. `retry`: it failed and stays
+ * pending with a backoff. `rejected`: the executor refused it for good and the task was ended. `exhausted`: so it was
+ * after the last try.
  */
 export type HandoffOutcome = 'delivered' | 'retry' | 'rejected' | 'exhausted';
 
@@ -30,11 +33,13 @@ interface Handoff {
   readonly call: () => Promise<void>;
   readonly delivered: () => Promise<void>;
   readonly failed: (error: string, retryInMs: number) => Promise<void>;
-  readonly end: (message: string) => Promise<unknown>;
+  /** Asked under the lock of the task's row; `false` once anybody has delivered it. */
+  readonly isPending: (task: TaskRecord, manager: EntityManager) => boolean | Promise<boolean>;
+  readonly ending: (message: string) => AppendCommand;
   /** Whether a `TaskRejectedError` ends the task at once. */
   refusable: boolean;
   /** Whether the executor has the task whatever it answered; then the hand-off is delivered. */
-  readonly hasArrived?: () => Promise<boolean>;
+  readonly hasArrived?: (task: TaskRecord) => boolean;
 }
 
 /**
@@ -50,6 +55,7 @@ export class HandoffDispatcher {
     private readonly registry: TaskRegistry,
     private readonly events: EventStore,
     private readonly suspensions: SuspensionStore,
+    private readonly receipts: ActionReceiptStore,
     private readonly metrics: MetricsSink,
     @Optional() private readonly executor?: TaskExecutor,
     @Optional() private readonly resumeService?: TaskResumeService,
@@ -75,9 +81,10 @@ export class HandoffDispatcher {
       call: async () => this.requireExecutor().submitTask(task),
       delivered: () => this.registry.markHandoffDelivered(taskId, 'submission'),
       failed: (error, retryInMs) => this.registry.markHandoffFailed(taskId, 'submission', error, retryInMs),
-      end: (message) => this.fail(taskId, { code: 'TASK_SUBMISSION_ERROR', message, retryable: true }),
+      isPending: ({ submission }) => submission.state === HandoffState.pending,
+      ending: (message) => failure(taskId, { code: 'TASK_SUBMISSION_ERROR', message, retryable: true }),
       refusable: true,
-      hasArrived: async () => ((await this.registry.getTask(taskId))?.attempt ?? 0) > 0,
+      hasArrived: ({ attempt }) => attempt > 0,
     });
   }
 
@@ -91,7 +98,11 @@ export class HandoffDispatcher {
       call: () => this.callResume(pending),
       delivered: () => this.suspensions.markResumeDispatched(taskId, clientActionId),
       failed: (error, retryInMs) => this.suspensions.markResumeFailed(taskId, clientActionId, error, retryInMs),
-      end: (message) => this.fail(taskId, { code: 'TASK_RESUME_ERROR', message, retryable: true }),
+      isPending: async (_task, manager) => {
+        const receipt = await this.receipts.getReceipt(taskId, clientActionId, { manager, lock: true });
+        return receipt?.resume.state === HandoffState.pending;
+      },
+      ending: (message) => failure(taskId, { code: 'TASK_RESUME_ERROR', message, retryable: true }),
       refusable: true,
     });
   }
@@ -107,7 +118,8 @@ export class HandoffDispatcher {
       call: async () => this.requireExecutor().requestCancellation(task),
       delivered: () => this.registry.markHandoffDelivered(taskId, 'cancellation'),
       failed: (error, retryInMs) => this.registry.markHandoffFailed(taskId, 'cancellation', error, retryInMs),
-      end: () => this.events.append({ taskId, type: 'TASK_CANCELLED', attempt: null, payload: { reason } }),
+      isPending: ({ cancellation }) => cancellation.state === HandoffState.pending,
+      ending: () => ({ taskId, type: 'TASK_CANCELLED', attempt: null, payload: { reason } }),
       refusable: false,
     });
   }
@@ -155,8 +167,7 @@ export class HandoffDispatcher {
   private async failed(handoff: Handoff, error: unknown): Promise<HandoffOutcome> {
     const { kind, taskId, attempts } = handoff;
     if (handoff.refusable && isRejection(error)) {
-      await this.end(handoff, errorText(error));
-      return 'rejected';
+      return (await this.end(handoff, errorText(error))) ? 'rejected' : 'delivered';
     }
     this.logger.warn(`The ${kind} of task ${taskId} failed (try ${attempts}): ${shownError(errorText(error))}`);
     const retryInMs = backoffDelayMs(attempts, this.settings.reconciliation);
@@ -166,23 +177,25 @@ export class HandoffDispatcher {
   }
 
   private async exhaust(handoff: Handoff, cause: string): Promise<HandoffOutcome> {
-    if ((await handoff.hasArrived?.()) === true) {
-      await handoff.delivered();
-      return 'delivered';
-    }
     const tries = this.settings.reconciliation.maxAttempts;
-    await this.end(handoff, `The ${handoff.kind} failed ${tries} times, in the end: ${cause}`);
-    return 'exhausted';
+    const message = `The ${handoff.kind} failed ${tries} times, in the end: ${cause}`;
+    if (await this.end(handoff, message, handoff.hasArrived)) return 'exhausted';
+    await handoff.delivered();
+    return 'delivered';
   }
 
-  private async end(handoff: Handoff, message: string): Promise<void> {
-    try {
-      await handoff.end(message);
-    } catch (error) {
-      if (!isTaskBridgeError(error) || error.code !== 'TASK_ALREADY_TERMINAL') {
-        throw error;
-      }
-    }
+  /** Whether the task is ended: not one that was delivered meanwhile, which the locks decide. */
+  private end(handoff: Handoff, message: string, hasArrived?: Handoff['hasArrived']): Promise<boolean> {
+    const { taskId, isPending, ending } = handoff;
+    return this.registry.transaction(
+      async (manager) => {
+        const task = await this.registry.getTask(taskId, { manager, lock: true });
+        if (task === undefined || hasArrived?.(task) || !(await isPending(task, manager))) return false;
+        await this.events.append(ending(message), { manager });
+        return true;
+      },
+      { taskId },
+    );
   }
 
   private async callResume(pending: PendingResume): Promise<void> {
@@ -202,10 +215,10 @@ export class HandoffDispatcher {
     }
     return this.executor;
   }
+}
 
-  private fail(taskId: string, payload: TaskEventPayloads['TASK_FAILED']): Promise<unknown> {
-    return this.events.append({ taskId, type: 'TASK_FAILED', attempt: null, payload });
-  }
+function failure(taskId: string, payload: TaskEventPayloads['TASK_FAILED']): AppendCommand {
+  return { taskId, type: 'TASK_FAILED', attempt: null, payload };
 }
 
 function isRejection(error: unknown): boolean {

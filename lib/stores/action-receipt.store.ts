@@ -3,10 +3,11 @@ import type { TaskActionReceipt } from './records.js';
 
 /** Receipts of accepted actions; `saveReceipt` is one write of `acceptActionIfOpen`'s transaction. */
 export abstract class ActionReceiptStore {
+  /** `lock` takes the row's lock, after the task's, and needs a manager. */
   abstract getReceipt(
     taskId: string,
     clientActionId: string,
-    options?: StoreOptions,
+    options?: StoreOptions & { lock?: boolean },
   ): Promise<TaskActionReceipt | undefined>;
   /** In the order of acceptance. */
   abstract listReceipts(taskId: string, options?: StoreOptions): Promise<TaskActionReceipt[]>;

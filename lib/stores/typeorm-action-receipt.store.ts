@@ -14,6 +14,7 @@ import { tableNames } from './table-names.js';
 @Injectable()
 export class TypeOrmActionReceiptStore extends ActionReceiptStore {
   private readonly getSql: string;
+  private readonly getLockedSql: string;
   private readonly listSql: string;
   private readonly saveSql: string;
   private readonly deleteSql: string;
@@ -23,6 +24,7 @@ export class TypeOrmActionReceiptStore extends ActionReceiptStore {
     const t = tableNames(dataSource);
     const ofTask = `select ${RECEIPT_COLUMNS} from ${t.receipts} r where r.task_id = $1`;
     this.getSql = `${ofTask} and r.client_action_id = $2`;
+    this.getLockedSql = `${this.getSql} for no key update of r`;
     this.listSql = `${ofTask} order by r.event_seq`;
     // Writes a receipt unless its action or its suspension has one; times in epoch ms.
     this.saveSql = `
@@ -44,10 +46,11 @@ delete from ${t.receipts} r using old where r.task_id = old.task_id and r.client
   async getReceipt(
     taskId: string,
     clientActionId: string,
-    options: StoreOptions = {},
+    options: StoreOptions & { lock?: boolean } = {},
   ): Promise<TaskActionReceipt | undefined> {
     if (!isUuid(taskId)) return undefined;
-    const [row] = await rawRows(options.manager ?? this.dataSource, this.getSql, [taskId, clientActionId]);
+    const sql = options.lock === true ? this.getLockedSql : this.getSql;
+    const [row] = await rawRows(options.manager ?? this.dataSource, sql, [taskId, clientActionId]);
     return row === undefined ? undefined : receiptOf(row);
   }
 
