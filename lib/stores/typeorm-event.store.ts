@@ -1,7 +1,8 @@
 import { Inject, Injectable } from '@nestjs/common';
-import { TASK_EVENT_TYPES, type TaskEventType } from '@taskbridge/protocol';
+import { isTerminalEventType, TASK_EVENT_TYPES, type TaskEventType } from '@taskbridge/protocol';
 import type { DataSource, EntityManager } from 'typeorm';
 import { validate as isUuid } from 'uuid';
+import { MetricsSink } from '../observability/metrics-sink.js';
 import { WakeUps } from '../streams/wake-ups.js';
 import type { TaskBridgeSettings } from '../taskbridge.options.js';
 import { TASKBRIDGE_DATA_SOURCE, TASKBRIDGE_SETTINGS } from '../taskbridge.tokens.js';
@@ -45,6 +46,7 @@ export class TypeOrmEventStore extends EventStore {
     private readonly lane: AppendLane,
     private readonly afterCommit: AfterCommit,
     private readonly wakeUps: WakeUps,
+    private readonly metrics: MetricsSink,
   ) {
     super();
     const t = tableNames(dataSource);
@@ -113,8 +115,17 @@ where e.task_id = $1 and e.seq > $2 order by e.seq limit $3`;
     if (verdict?.outcome !== 'APPENDED' && verdict?.outcome !== 'DUPLICATE') {
       throw appendRefusal(prepared, verdict?.outcome ?? 'STALE');
     }
-    this.afterCommit.run(manager, () => this.wakeUps.publishHint(command.taskId));
+    const { taskId, type } = command;
+    this.afterCommit.run(manager, () => {
+      if (verdict.outcome === 'APPENDED') this.count(type);
+      this.wakeUps.publishHint(taskId);
+    });
     return appendResult(verdict);
+  }
+
+  private count(type: TaskEventType): void {
+    this.metrics.count('taskbridge_events_appended_total');
+    if (isTerminalEventType(type)) this.metrics.count('taskbridge_tasks_finished_total', 1, { type });
   }
 
   private async judge({ record }: PreparedAppend, manager: EntityManager): Promise<AppendVerdict | undefined> {

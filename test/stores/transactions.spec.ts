@@ -1,4 +1,6 @@
+import { jest } from '@jest/globals';
 import type { EntityManager } from 'typeorm';
+import { NoMetrics } from '../../lib/observability/metrics-sink.js';
 import { openTestDatabase, type OpenTestDatabase } from '../support/database.js';
 import { eventually } from '../support/eventually.js';
 import { createTestStores, newTask, startTask, type TestStores } from '../support/stores.js';
@@ -30,6 +32,31 @@ describe('stores inside a transaction of the host', () => {
 
   const hintsFor = (taskId: string): number => stores.wakeUps.hints.filter((hinted) => hinted === taskId).length;
   const nextTurns = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, 20));
+
+  it('count what is appended once it is committed, and an ending as such', async () => {
+    const metrics = new NoMetrics();
+    const count = jest.spyOn(metrics, 'count');
+    const own = createTestStores(opened.dataSource, {}, metrics);
+    const { taskId, attempt } = await startTask(own);
+    count.mockClear();
+    const fail = (manager: EntityManager) =>
+      own.events.append(
+        { taskId, type: 'TASK_FAILED', payload: { code: 'X', message: 'y', retryable: false }, attempt },
+        { manager },
+      );
+    const undone = opened.dataSource.transaction(async (manager) => {
+      await fail(manager);
+      throw new Error('undone');
+    });
+    await expect(undone).rejects.toThrow('undone');
+    await opened.dataSource.transaction(fail);
+    await eventually(() => own.wakeUps.hints.includes(taskId));
+    expect(count.mock.calls).toEqual([
+      ['taskbridge_events_appended_total'],
+      ['taskbridge_tasks_finished_total', 1, { type: 'TASK_FAILED' }],
+    ]);
+    await own.close();
+  });
 
   it('show nothing before the commit and wake followers after it', async () => {
     const task = await startTask(stores);

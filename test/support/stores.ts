@@ -74,7 +74,7 @@ export function createTestStores(
   const wakeUps = new LocalWakeUps();
   const lane = new AppendLane(dataSource, settings, wakeUps, metrics);
   const afterCommit = new AfterCommit(dataSource);
-  const events = new TypeOrmEventStore(dataSource, settings, lane, afterCommit, wakeUps);
+  const events = new TypeOrmEventStore(dataSource, settings, lane, afterCommit, wakeUps, metrics);
   const receipts = new TypeOrmActionReceiptStore(dataSource);
   const schemas = new AnswerSchemas();
   return {
