@@ -40,7 +40,8 @@ export function refusalFrame(taskId: string, code: SubscriptionRefusalCode): Sub
   return { ...endedFrame(taskId, 'REFUSED'), error: { code, message: REFUSALS[code] } };
 }
 
-function failedFrame(taskId: string, error: unknown): SubscriptionEndedFrame {
+/** The answer to a subscribe that came to nothing. */
+export function failedFrame(taskId: string, error: unknown): SubscriptionEndedFrame {
   const { status, envelope } = toErrorResponse(error);
   const isFinal = isTaskBridgeError(error) && status < 500;
   const { code, message } = envelope;

@@ -9,7 +9,7 @@ import type { WebSocketStreamSettings } from '../taskbridge.options.js';
 import { type ClientFrame, parseClientFrame, type SubscribeFrame } from './client-frame.js';
 import { closeOfError, closeOfStream, type CloseSignal } from './close-signal.js';
 import { FrameSocket } from './frame-socket.js';
-import { closeOfEnd, frameOfEnd, refusalFrame, type SubscriptionEnd } from './subscription-end.js';
+import { closeOfEnd, failedFrame, frameOfEnd, refusalFrame, type SubscriptionEnd } from './subscription-end.js';
 import { type SubscriptionContext, type SubscriptionOwner, TaskSubscription } from './task-subscription.js';
 
 /** Answers to pings that may wait for a client to read them. */
@@ -97,11 +97,17 @@ export class WebSocketConnection implements Ticking, Drainable, SubscriptionOwne
   }
 
   private next(frame: ClientFrame | undefined): void {
-    if (frame?.action === 'unsubscribe') this.subscriptions.get(frame.taskId.toLowerCase())?.unsubscribe();
-    else if (frame?.action === 'malformed') this.refuse(frame.problem);
-    else if (frame?.isMultiplexed) this.subscribe(frame);
-    else
-      this.refuse('a frame must be {"action":"subscribe","multiplex":true,"taskId":…} or {"action":"unsubscribe",…}');
+    if (frame === undefined) return this.refuse('a frame must be {"action":"subscribe" or "unsubscribe","taskId":…}');
+    if (frame.action === 'unsubscribe') this.subscriptions.get(frame.taskId.toLowerCase())?.unsubscribe();
+    else if (frame.action === 'malformed') this.refuseSubscribe(frame.taskId, frame.problem);
+    else if (frame.isMultiplexed) this.subscribe(frame);
+    else this.refuseSubscribe(frame.taskId, 'multiplex must be true on this connection');
+  }
+
+  /** For one task only: the connection carries others. */
+  private refuseSubscribe(taskId: string, problem: string): void {
+    const refusal = this.refusalOf(taskId.toLowerCase());
+    this.frames.answer(refusal ? refusalFrame(taskId, refusal) : failedFrame(taskId, invalidRequest(problem)));
   }
 
   private subscribe(frame: SubscribeFrame): void {
@@ -150,7 +156,7 @@ export class WebSocketConnection implements Ticking, Drainable, SubscriptionOwne
   }
 
   private refuse(message: string): void {
-    this.close(closeOfError(new TaskBridgeError('INVALID_REQUEST', message), this.settings));
+    this.close(closeOfError(invalidRequest(message), this.settings));
   }
 
   /** `ws` ends the socket by itself when the peer does not answer the close in time. */
@@ -165,4 +171,8 @@ export class WebSocketConnection implements Ticking, Drainable, SubscriptionOwne
     for (const subscription of this.subscriptions.values()) subscription.gone();
     this.subscriptions.clear();
   }
+}
+
+function invalidRequest(message: string): TaskBridgeError {
+  return new TaskBridgeError('INVALID_REQUEST', message);
 }

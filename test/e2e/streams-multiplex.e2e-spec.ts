@@ -184,21 +184,51 @@ describe('a multiplexed WebSocket', () => {
     expect(client.seqsOf(taskId)).toEqual(oneTo(3));
   });
 
-  it('closes 1008 for a malformed frame, whatever it follows', async () => {
+  it.each([
+    ['lastEventId', 2],
+    ['gap', 'replay'],
+    ['ticket', 7],
+    ['multiplex', 'yes'],
+    ['multiplex', false],
+    ['multiplex', undefined],
+  ])('refuses a subscribe of which a field is wrong by a frame, for good, and goes on: %s %j', async (field, value) => {
+    const [followed, asked] = [await app.taskWith(2), await app.taskWith(2)];
+    client.subscribe(followed);
+    await client.received(2);
+    client.subscribe(asked, { [field]: value }).subscribe(followed, { [field]: value });
+    expect(await client.ends(asked)).toEqual(['REFUSED INVALID_REQUEST']);
+    expect(client.of(asked)[0]).toMatchObject({ error: { message: expect.stringMatching(`^${field} must be `) } });
+    expect(await client.ends(followed)).toEqual(['REFUSED ALREADY_SUBSCRIBED']);
+    client.subscribe(asked);
+    await app.complete(followed);
+    expect(await client.ends(followed, 2)).toEqual(['REFUSED ALREADY_SUBSCRIBED', 'TERMINAL']);
+    await eventually(() => client.seqsOf(asked).length === 2);
+    expect(client.closeCode).toBe(0);
+  });
+
+  it('takes an empty id for one of a task that does not exist', async () => {
+    const taskId = await app.taskWith(2);
+    client.subscribe(taskId).unsubscribe('').subscribe('');
+    expect(await client.ends('')).toEqual(['REFUSED TASK_NOT_FOUND']);
+    await app.complete(taskId);
+    expect(await client.ends(taskId)).toEqual(['TERMINAL']);
+    expect(client.frames.length).toBe(6);
+    expect(client.closeCode).toBe(0);
+    const first = await app.subscribe('');
+    expect(await first.closed()).toEqual([1008, 'TASK_NOT_FOUND']);
+  });
+
+  it('closes 1008 for what is not a frame, whatever it follows', async () => {
     const taskId = await app.taskWith(2);
     const frames = [
       '',
       'unsubscribe',
       '[]',
       '{"action":"unsubscribe"}',
-      { action: 'unsubscribe', taskId: '' },
+      { action: 'unsubscribe', taskId: 7 },
       { action: 'pause', taskId },
       { action: 'subscribe', multiplex: true },
-      { action: 'subscribe', multiplex: true, taskId, lastEventId: 2 },
-      { action: 'subscribe', multiplex: true, taskId, gap: 'replay' },
-      { action: 'subscribe', multiplex: true, taskId, ticket: 7 },
-      { action: 'subscribe', multiplex: 'yes', taskId },
-      { action: 'subscribe', taskId },
+      { action: 'subscribe', multiplex: true, taskId: null },
       Buffer.from(JSON.stringify({ action: 'unsubscribe', taskId })),
     ];
     for (const frame of frames) {
