@@ -51,7 +51,7 @@ export class TaskActionService {
     { taskId, suspendId, clientActionId }: SubmitActionCommand,
     decision: ActionDecision,
   ): Promise<void> {
-    this.logger.log({ message: 'Action accepted', taskId, suspendId, clientActionId });
+    this.logger.debug({ message: 'Action accepted', taskId, suspendId, clientActionId });
     if (!this.dispatcher.enabled) return this.wakeUps.publishWork('handoff', taskId);
     const suspension: TaskSuspensionRecord | undefined = await this.suspensions.getSuspension(taskId, suspendId);
     if (decision.receipt === null || suspension === undefined) return;

@@ -71,7 +71,7 @@ export class TaskCancellationService {
 
   /** Also for a task that ended right here: a submission may be on its way, and a foreign engine may wait. */
   private tellExecutor(task: TaskRecord): void {
-    this.logger.log({ message: 'Cancellation requested', taskId: task.taskId });
+    this.logger.debug({ message: 'Cancellation requested', taskId: task.taskId });
     if (this.dispatcher.enabled) this.background.track(this.dispatcher.cancel(task));
     else this.wakeUps.publishWork('cancellation', task.taskId);
   }

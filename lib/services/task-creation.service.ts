@@ -124,7 +124,7 @@ export class TaskCreationService {
 
   private async submit(task: TaskRecord): Promise<HandoffOutcome> {
     this.metrics.count('taskbridge_tasks_created_total', 1, { task_type: task.taskType });
-    this.logger.log({
+    this.logger.debug({
       message: 'Task created',
       taskId: task.taskId,
       taskType: task.taskType,
