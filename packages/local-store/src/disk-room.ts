@@ -3,6 +3,7 @@ import path from 'node:path';
 import { StoreDiskFullError } from './errors.js';
 import { sizeOf } from './file-head.js';
 import { finalsFileBytes } from './file-room.js';
+import { fileSizeLimit } from './file-size-limit.js';
 import type { SpoolCounters } from './spool-counters.js';
 import type { StoreSettings } from './settings.js';
 import type { StoreDatabase } from './store-database.js';
@@ -18,8 +19,8 @@ const CHECK_SHARE = 256;
 const MAX_CHECK_EVERY_BYTES = 8 * 1024 * 1024;
 
 /**
- * Keeps output and receipts from taking the last room of the file system: emptying the log may lengthen the file, and
- * without that room nothing could be written again, no final and no acknowledgement.
+ * Keeps output and receipts from taking the last room of the file system, or of the size that a file may have: emptying
+ * the log may lengthen the file, and without that room nothing could be written again, no final and no acknowledgement.
  */
 export class DiskRoom {
   /** What may be written before the next look. */
@@ -59,10 +60,13 @@ export class DiskRoom {
 
   /** Whether finals of so many bytes leave the room that acknowledgements and a rotation need; and what would help. */
   forFinals(bytes: number): 'enough' | 'file-is-short' | 'log-is-short' {
+    const { path: file } = this.settings;
+    const limit = fileSizeLimit();
     const logBytes = bytes + CHANGE_BYTES + FINAL_MARGIN_BYTES;
-    const freed = freeBytes(this.settings.path) - logBytes;
-    if (freed < 0) return 'log-is-short';
-    return freed < this.growthBytes(bytes + CHANGE_BYTES) ? 'file-is-short' : 'enough';
+    const free = freeBytes(file) - logBytes;
+    if (free < 0 || sizeOf(`${file}-wal`) + logBytes > limit) return 'log-is-short';
+    const growth = this.lengthWith(bytes + CHANGE_BYTES) - sizeOf(file);
+    return growth > Math.min(free, Math.max(0, limit - sizeOf(file))) ? 'file-is-short' : 'enough';
   }
 
   /** What is left after a change of so many bytes and all finals, in the log and then in the file; negative: no room. */
@@ -70,14 +74,15 @@ export class DiskRoom {
     const { reservedBytes, openTasks } = this.counters.current;
     const finals = finalsFileBytes(reservedBytes + reserveBytes, openTasks + Number(reserveBytes > 0));
     const logBytes = changeBytes + this.finalBytes;
-    return freeBytes(this.settings.path) - logBytes - this.growthBytes(changeBytes + Math.max(finals, this.finalBytes));
+    const length = this.lengthWith(changeBytes + Math.max(finals, this.finalBytes));
+    const growth = Math.max(0, length - sizeOf(this.settings.path));
+    return Math.min(freeBytes(this.settings.path) - logBytes - growth, fileSizeLimit() - length);
   }
 
-  /** By how much the file grows for so many more bytes, once the log is emptied into it. */
-  private growthBytes(bytes: number): number {
+  /** Of the file with so many more bytes, once the log is emptied into it. */
+  private lengthWith(bytes: number): number {
     const { pages, freePages, pageBytes } = this.database.pages();
-    const length = Math.max(pages * pageBytes, (pages - freePages) * pageBytes + bytes);
-    return Math.max(0, length - sizeOf(this.settings.path));
+    return Math.max(pages * pageBytes, (pages - freePages) * pageBytes + bytes);
   }
 }
 

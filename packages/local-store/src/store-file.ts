@@ -14,11 +14,11 @@ import { LocalStoreError, StoreCorruptError, StoreUnavailableError } from './err
 import { refuseByHead, sizeOf } from './file-head.js';
 import { migrate, refuseOthers } from './migrations.js';
 import { OpenFile } from './open-files.js';
-import { tellingFailures } from './store-failures.js';
+import { isFull, tellingFailures } from './store-failures.js';
 import type { StoreSettings } from './settings.js';
 import { findSqlite } from './sqlite/find-sqlite.js';
 import { holds, numberOf } from './sqlite/questions.js';
-import { SQLITE, SqliteFailure, type SqliteDatabase, type SqliteDriver } from './sqlite/sqlite-database.js';
+import { SqliteFailure, type SqliteDatabase, type SqliteDriver } from './sqlite/sqlite-database.js';
 
 const HAS_TABLES = `count(*) = 4 from sqlite_schema where type = 'table' and name in
   ('local_task_executions', 'local_task_outbox_messages', 'local_task_spool', 'local_task_streams')`;
@@ -168,7 +168,7 @@ export function emptyLog(database: SqliteDatabase): boolean {
     database.exec('pragma wal_checkpoint(truncate)');
     return true;
   } catch (error) {
-    if (error instanceof SqliteFailure && error.resultCode === SQLITE.full) return false;
+    if (error instanceof SqliteFailure && isFull(error)) return false;
     throw error;
   }
 }
