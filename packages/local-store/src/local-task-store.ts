@@ -1,5 +1,14 @@
 import { createHash } from 'node:crypto';
-import { checkAttempt, checkExitCode, checkName, checkSequence, cutBytes, payloadBytes } from './arguments.js';
+import {
+  checkAttempt,
+  checkExitCode,
+  checkFlag,
+  checkMessageId,
+  checkName,
+  checkSequence,
+  cutBytes,
+  payloadBytes,
+} from './arguments.js';
 import { DiskRoom } from './disk-room.js';
 import { ChunkTooLargeError, FinalConflictError, SequenceConflictError, StoreDiskFullError } from './errors.js';
 import { FileRoom } from './file-room.js';
@@ -70,7 +79,7 @@ export class LocalTaskStore implements ReceiptStore, ResultOutbox, RecoveryStore
   }
 
   recordReceived(task: TaskAttempt): ReceivedTask {
-    checkAttempt(task);
+    checkAttempt('task', task);
     const { taskId, executionAttemptId } = task;
     const { maxFileBytes, terminalReserveBytes } = this.settings;
     return this.change(
@@ -92,7 +101,7 @@ export class LocalTaskStore implements ReceiptStore, ResultOutbox, RecoveryStore
 
   recordStarted(taskId: string, executionAttemptId: string): TaskState {
     const task = { taskId, executionAttemptId };
-    checkAttempt(task);
+    checkAttempt('task', task);
     return this.makingRoom(0, () =>
       this.change('power-loss', () => {
         this.executions.start(this.executions.require(task, 'received').id, Date.now());
@@ -103,7 +112,7 @@ export class LocalTaskStore implements ReceiptStore, ResultOutbox, RecoveryStore
 
   discardReceived(taskId: string, executionAttemptId: string): boolean {
     const task = { taskId, executionAttemptId };
-    checkAttempt(task);
+    checkAttempt('task', task);
     return this.change('power-loss', () => {
       if (this.executions.find(taskId, executionAttemptId) === undefined) return false;
       this.executions.discard(this.executions.require(task, 'received'));
@@ -112,12 +121,12 @@ export class LocalTaskStore implements ReceiptStore, ResultOutbox, RecoveryStore
   }
 
   taskState(taskId: string, executionAttemptId: string): TaskState | undefined {
-    checkAttempt({ taskId, executionAttemptId });
+    checkAttempt('task', { taskId, executionAttemptId });
     return this.database.read(() => this.executions.find(taskId, executionAttemptId)?.state);
   }
 
   appendOutputChunk(chunk: OutputChunk): AppendedChunk {
-    checkAttempt(chunk);
+    checkAttempt('chunk', chunk);
     checkName('stream', chunk.stream);
     if (chunk.sequence !== undefined) checkSequence(chunk.sequence);
     const payload = this.chunkPayload(chunk);
@@ -134,10 +143,12 @@ export class LocalTaskStore implements ReceiptStore, ResultOutbox, RecoveryStore
   }
 
   recordFinal(result: FinalResult): RecordedFinal {
-    checkAttempt(result);
+    checkAttempt('result', result);
     checkName('status', result.status);
     checkExitCode(result.exitCode ?? null);
-    const payload = payloadBytes(result.payload ?? '');
+    checkFlag('outputTruncated', result.outputTruncated);
+    checkFlag('errorTruncated', result.errorTruncated);
+    const payload = payloadBytes(result.payload === undefined ? '' : result.payload);
     const digest = finalDigest(result, payload);
     const bytes = Math.min(payload.byteLength, this.largestFinalBytes);
     if (this.taskState(result.taskId, result.executionAttemptId)?.endedAtMs === null) this.makeRoomForFinals(bytes);
@@ -174,13 +185,14 @@ export class LocalTaskStore implements ReceiptStore, ResultOutbox, RecoveryStore
     stream: string,
     sequence: number,
   ): Iterable<OutboxMessage> {
-    checkAttempt({ taskId, executionAttemptId });
+    checkAttempt('task', { taskId, executionAttemptId });
     checkName('stream', stream);
     checkSequence(sequence);
     return { [Symbol.iterator]: () => this.streamMessages({ taskId, executionAttemptId }, stream, sequence) };
   }
 
   ackMessage(id: string): boolean {
+    checkMessageId(id);
     const place = parseMessageId(id);
     if (place === undefined) return this.database.read(() => false);
     return this.makingRoom(0, () => this.change('process-crash', () => this.removeDelivered(place)));

@@ -3,6 +3,7 @@ import { StoreClosedError, StoreLockedError } from './errors.js';
 import type { LocalTaskStore } from './local-task-store.js';
 import { openDefault } from './open-local-task-store.js';
 import type { TaskState } from './records.js';
+import { checkObject, wholeNumber } from './setting-checks.js';
 import type { LocalTaskStoreOptions } from './settings.js';
 
 export interface RecoveryOptions extends Partial<LocalTaskStoreOptions> {
@@ -60,9 +61,12 @@ class BackgroundRecovery implements LocalTaskStoreRecovery {
     this.store?.close();
   }
 
-  private async recover({ lockWaitMs = 30_000, env, ...options }: RecoveryOptions): Promise<LocalTaskStore> {
+  private async recover(recoveryOptions: RecoveryOptions): Promise<LocalTaskStore> {
+    checkObject('options', recoveryOptions);
+    const { lockWaitMs = 30_000, env, ...options } = recoveryOptions;
+    const waitMs = wholeNumber('lockWaitMs', lockWaitMs, 0);
     await nextTurn();
-    const store = await this.open(options, env, performance.now() + lockWaitMs);
+    const store = await this.open(options, env, performance.now() + waitMs);
     try {
       this.interrupted = store.markInterruptedRunningTasks();
     } catch (error) {

@@ -1,5 +1,7 @@
 import path from 'node:path';
+import { printed } from './arguments.js';
 import { InvalidSettingError } from './errors.js';
+import { checkObject, checkTelemetry, filePath, oneOf, wholeNumber } from './setting-checks.js';
 import type { LocalStoreTelemetry } from './telemetry.js';
 
 export interface LocalTaskStoreOptions {
@@ -79,25 +81,33 @@ const MIN_DEFAULT_ROWS = 1024;
 const FILE_OVERHEAD_BYTES = 128 * 1024;
 const FILE_SHARE_OF_PAYLOADS = 0.9;
 const DAY_MS = 86_400_000;
+/** SQLite counts them in 32 bits. */
+const MAX_BUSY_TIMEOUT_MS = 2 ** 31 - 1;
 const FILE_NAME = 'task_store.db';
 
 /** Checks every option. @throws InvalidSettingError */
 export function resolveSettings(options: LocalTaskStoreOptions): StoreSettings {
+  checkObject('options', options);
   const { spoolCapBytes = DEFAULT_SPOOL_CAP_BYTES, terminalReserveBytes = DEFAULT_TERMINAL_RESERVE_BYTES } = options;
-  const rows = Math.max(MIN_DEFAULT_ROWS, Math.floor(spoolCapBytes / CAP_BYTES_PER_ROW));
+  const { busyTimeoutMs = 1000, finishedTaskRetentionMs = 7 * DAY_MS, maxFileBytes } = options;
+  const rows = Math.max(
+    MIN_DEFAULT_ROWS,
+    Math.floor(wholeNumber('spoolCapBytes', spoolCapBytes, 1) / CAP_BYTES_PER_ROW),
+  );
+  const { maxPendingChunks = rows, maxPendingTasks = rows } = options;
   const settings: StoreSettings = {
-    path: path.resolve(options.path),
-    spoolCapBytes: wholeNumber('spoolCapBytes', spoolCapBytes, 1),
+    path: filePath(options.path),
+    spoolCapBytes,
     terminalReserveBytes: wholeNumber('terminalReserveBytes', terminalReserveBytes, 1),
-    maxPendingChunks: wholeNumber('maxPendingChunks', options.maxPendingChunks ?? rows, 1),
-    maxPendingTasks: wholeNumber('maxPendingTasks', options.maxPendingTasks ?? rows, 1),
-    maxFileBytes: options.maxFileBytes === undefined ? null : wholeNumber('maxFileBytes', options.maxFileBytes, 1),
+    maxPendingChunks: wholeNumber('maxPendingChunks', maxPendingChunks, 1),
+    maxPendingTasks: wholeNumber('maxPendingTasks', maxPendingTasks, 1),
+    maxFileBytes: maxFileBytes === undefined ? null : wholeNumber('maxFileBytes', maxFileBytes, 1),
     chunkDurability: oneOf('chunkDurability', options.chunkDurability, ['process-crash', 'power-loss']),
-    busyTimeoutMs: wholeNumber('busyTimeoutMs', options.busyTimeoutMs ?? 1000, 0),
-    finishedTaskRetentionMs: wholeNumber('finishedTaskRetentionMs', options.finishedTaskRetentionMs ?? 7 * DAY_MS, 0),
+    busyTimeoutMs: wholeNumber('busyTimeoutMs', busyTimeoutMs, 0, MAX_BUSY_TIMEOUT_MS),
+    finishedTaskRetentionMs: wholeNumber('finishedTaskRetentionMs', finishedTaskRetentionMs, 0),
     onCorrupt: oneOf('onCorrupt', options.onCorrupt, ['fail', 'set-aside']),
   };
-  if (options.path === '') throw new InvalidSettingError('path must not be empty');
+  checkTelemetry(options.telemetry);
   refuseReserveAboveCap(terminalReserveBytes, spoolCapBytes);
   if (settings.maxFileBytes !== null && spoolCapBytes > settings.maxFileBytes) {
     throw new InvalidSettingError(
@@ -119,10 +129,19 @@ export function localTaskStoreOptions(
   env: Environment = process.env,
   options: Partial<LocalTaskStoreOptions> = {},
 ): LocalTaskStoreOptions {
-  const spoolCapBytes = options.spoolCapBytes ?? localTaskStoreSpoolCapBytes(env);
-  const terminalReserveBytes = options.terminalReserveBytes ?? localTaskStoreTerminalReserveBytes(env);
-  refuseReserveAboveCap(terminalReserveBytes, spoolCapBytes);
-  return { path: options.path ?? localTaskStorePath(env), spoolCapBytes, terminalReserveBytes };
+  checkObject('options', options);
+  checkObject('env', env);
+  const { spoolCapBytes = localTaskStoreSpoolCapBytes(env) } = options;
+  const { terminalReserveBytes = localTaskStoreTerminalReserveBytes(env) } = options;
+  refuseReserveAboveCap(
+    wholeNumber('terminalReserveBytes', terminalReserveBytes, 1),
+    wholeNumber('spoolCapBytes', spoolCapBytes, 1),
+  );
+  return {
+    path: options.path === undefined ? localTaskStorePath(env) : options.path,
+    spoolCapBytes,
+    terminalReserveBytes,
+  };
 }
 
 /**
@@ -151,9 +170,11 @@ export function localTaskStoreTerminalReserveBytes(env: Environment = process.en
 
 /** The `HOSTLINK_*` name of the same setting is read where ours is not set. */
 function read(env: Environment, setting: string): { name: string; value: string } | undefined {
+  checkObject('env', env);
   for (const name of [`TASKBRIDGE_${setting}`, `HOSTLINK_${setting}`]) {
-    const value = env[name]?.trim();
-    if (value !== undefined && value !== '') return { name, value };
+    const value: unknown = env[name] ?? '';
+    if (typeof value !== 'string') throw new InvalidSettingError(`${name} must be text; it is ${printed(value)}`);
+    if (value.trim() !== '') return { name, value: value.trim() };
   }
   return undefined;
 }
@@ -162,17 +183,6 @@ function readBytes(env: Environment, setting: string, fallback: number): number 
   const found = read(env, setting);
   if (found === undefined) return fallback;
   return wholeNumber(found.name, /^\d+$/.test(found.value) ? Number(found.value) : found.value, 1);
-}
-
-function wholeNumber(name: string, value: unknown, min: number): number {
-  if (typeof value === 'number' && Number.isSafeInteger(value) && value >= min) return value;
-  throw new InvalidSettingError(`${name} must be a whole number, at least ${min}; it is ${JSON.stringify(value)}`);
-}
-
-function oneOf<T extends string>(name: string, value: T | undefined, allowed: readonly [T, ...T[]]): T {
-  if (value === undefined) return allowed[0];
-  if (allowed.includes(value)) return value;
-  throw new InvalidSettingError(`${name} must be one of ${allowed.join(', ')}; it is ${JSON.stringify(value)}`);
 }
 
 function refuseReserveAboveCap(reserve: number, cap: number): void {

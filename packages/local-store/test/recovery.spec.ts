@@ -105,6 +105,20 @@ describe('recovery', () => {
     await expect(failing[1]?.whenReady()).rejects.toMatchObject({ code: 'STORE_UNAVAILABLE' });
   });
 
+  it.each([null, 7, 'text', [], { lockWaitMs: Number.NaN }, { lockWaitMs: -1 }, { lockWaitMs: 10n }, { env: null }])(
+    'fails with the name of what is wrong in %p',
+    async (options) => {
+      recovery = recoverLocalTaskStore(options as never);
+      const isObject = typeof options === 'object' && options !== null && !Array.isArray(options);
+      const [wrong = ''] = isObject ? Object.keys(options) : ['options'];
+      await expect(recovery.whenReady()).rejects.toMatchObject({
+        code: 'INVALID_SETTING',
+        message: expect.stringContaining(wrong),
+      });
+      expect(recovery.status).toBe('failed');
+    },
+  );
+
   it('ends when it is closed before the store was free', async () => {
     folder.open();
     recovery = recoverLocalTaskStore({ env: env() });

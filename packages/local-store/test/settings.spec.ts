@@ -5,9 +5,10 @@ import {
   localTaskStoreSpoolCapBytes,
   localTaskStoreTerminalReserveBytes,
   openDefault,
+  openLocalTaskStore,
   type LocalTaskStoreOptions,
 } from '@taskbridge/local-store';
-import { StoreFolder, thrownBy } from './support/stores.js';
+import { StoreFolder, cycle, thrownBy } from './support/stores.js';
 
 describe('the settings of a local task store', () => {
   it('has a path: the file, or task_store.db in the state folder', () => {
@@ -97,6 +98,56 @@ describe('the settings of a local task store', () => {
     folder.remove();
   });
 
+  it.each([null, -1, 0.5, Number.NaN, 2 ** 53, 10n, 'text', '', true, () => 1, Symbol('s'), [], cycle(), 'a\0b'])(
+    'names the option that may not be %p',
+    (value) => {
+      const folder = new StoreFolder();
+      const numbers = ['spoolCapBytes', 'terminalReserveBytes', 'maxPendingChunks', 'maxPendingTasks', 'maxFileBytes'];
+      const others = ['busyTimeoutMs', 'finishedTaskRetentionMs', 'chunkDurability', 'onCorrupt'];
+      if (value !== 'text') numbers.push('path');
+      if (!isObject(value)) others.push('telemetry');
+      for (const name of [...numbers, ...others]) {
+        expect(thrownBy(() => folder.open({ [name]: value }))).toMatchObject({
+          code: 'INVALID_SETTING',
+          message: expect.stringContaining(name),
+        });
+      }
+      for (const name of ['spoolChanged', 'chunksRotated']) {
+        if (typeof value === 'function') continue;
+        expect(thrownBy(() => folder.open({ telemetry: { [name]: value } }))).toMatchObject({
+          code: 'INVALID_SETTING',
+          message: expect.stringContaining(`telemetry.${name}`),
+        });
+      }
+      if (!isObject(value)) {
+        for (const open of [openLocalTaskStore, openDefault]) {
+          expect(thrownBy(() => open(value as never))).toMatchObject({
+            code: 'INVALID_SETTING',
+            message: expect.stringMatching(/^options must be /),
+          });
+        }
+        expect(thrownBy(() => openDefault({}, value as never))).toMatchObject({
+          code: 'INVALID_SETTING',
+          message: expect.stringMatching(/^env must be /),
+        });
+      }
+      folder.remove();
+    },
+  );
+
+  it('names a variable that is no text, and a wait that SQLite does not count to', () => {
+    expect(thrownBy(() => localTaskStorePath({ TASKBRIDGE_STATE_PATH: 7 as never }))).toMatchObject({
+      code: 'INVALID_SETTING',
+      message: expect.stringContaining('TASKBRIDGE_STATE_PATH'),
+    });
+    const folder = new StoreFolder();
+    expect(thrownBy(() => folder.open({ busyTimeoutMs: 2 ** 31 }))).toMatchObject({
+      code: 'INVALID_SETTING',
+      message: 'busyTimeoutMs must be a whole number, 0 to 2147483647; it is 2147483648',
+    });
+    folder.remove();
+  });
+
   it('opens the store of the environment, and an option goes before it', () => {
     const folder = new StoreFolder();
     const env = { TASKBRIDGE_STATE_PATH: path.join(folder.folder, 'state') };
@@ -119,3 +170,5 @@ describe('the settings of a local task store', () => {
     folder.remove();
   });
 });
+
+const isObject = (value: unknown): boolean => typeof value === 'object' && value !== null && !Array.isArray(value);

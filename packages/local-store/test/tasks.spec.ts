@@ -1,4 +1,4 @@
-import { StoreFolder, start, task, text, thrownBy, pendingIds } from './support/stores.js';
+import { StoreFolder, cycle, start, task, text, thrownBy, pendingIds } from './support/stores.js';
 import type { LocalTaskStore } from '@taskbridge/local-store';
 
 describe('a local task store', () => {
@@ -311,4 +311,45 @@ describe('a local task store', () => {
     for (const call of refused) expect(thrownBy(call).code).toBe('INVALID_ARGUMENT');
     expect(store.snapshot().spool).toMatchObject({ openTasks: 1, pendingMessages: 0 });
   });
+
+  it.each([undefined, null, 7, 10n, 'text', true, Symbol('s'), () => 'text', [], cycle(), Object.create(null)])(
+    'names the argument that may not be %p',
+    (value) => {
+      start(store, task('a'));
+      const chunk = { ...task('a'), stream: 'stdout', payload: 'x' };
+      const final = { ...task('a'), status: 'completed' };
+      const is = (...types: string[]) => types.includes(value === null ? 'null' : typeof value);
+      const calls: Record<string, [fits: boolean, call: (value: never) => unknown]> = {
+        'task|taskId': [false, (wrong) => store.recordReceived(wrong)],
+        taskId: [is('string'), (taskId) => store.recordReceived({ ...task('b'), taskId })],
+        executionAttemptId: [is('string'), (id) => store.recordStarted('a', id)],
+        'chunk|taskId': [false, (wrong) => store.appendOutputChunk(wrong)],
+        stream: [is('string'), (stream) => store.appendOutputChunk({ ...chunk, stream })],
+        sequence: [is('undefined', 'number'), (sequence) => store.appendOutputChunk({ ...chunk, sequence })],
+        payload: [is('string'), (payload) => store.appendOutputChunk({ ...chunk, payload })],
+        'result|taskId': [false, (wrong) => store.recordFinal(wrong)],
+        status: [is('string'), (status) => store.recordFinal({ ...final, status })],
+        exitCode: [is('undefined', 'null', 'number'), (exitCode) => store.recordFinal({ ...final, exitCode })],
+        outputTruncated: [
+          is('undefined', 'boolean'),
+          (outputTruncated) => store.recordFinal({ ...final, outputTruncated }),
+        ],
+        errorTruncated: [
+          is('undefined', 'boolean'),
+          (errorTruncated) => store.recordFinal({ ...final, errorTruncated }),
+        ],
+        messageId: [is('string'), (id) => store.ackMessage(id)],
+      };
+      for (const [argument, [fits, call]] of Object.entries(calls)) {
+        if (fits) continue;
+        expect(thrownBy(() => call(value as never))).toMatchObject({
+          code: 'INVALID_ARGUMENT',
+          message: expect.stringMatching(new RegExp(`^(?:${argument}) must be `)),
+        });
+      }
+      const endPayload = (payload: never) => () => store.recordFinal({ ...final, payload });
+      if (!is('undefined', 'string')) expect(thrownBy(endPayload(value as never)).message).toMatch(/^payload must be /);
+      expect(store.snapshot().spool).toMatchObject({ openTasks: 1, pendingMessages: 0 });
+    },
+  );
 });

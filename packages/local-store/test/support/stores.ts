@@ -50,3 +50,10 @@ export function thrownBy(call: () => unknown): { code?: string; message: string 
   }
   throw new Error('Nothing was thrown');
 }
+
+/** An object that JSON cannot have. */
+export function cycle(): object {
+  const one: { itself?: object } = {};
+  one.itself = one;
+  return one;
+}
