@@ -1,6 +1,6 @@
 import { LocalTaskStore } from './local-task-store.js';
 import { realPath } from './open-files.js';
-import { localTaskStoreOptions, resolveSettings, type LocalTaskStoreOptions } from './settings.js';
+import { localTaskStoreOptions, resolveSettings, type Environment, type LocalTaskStoreOptions } from './settings.js';
 import { tellingFailures } from './store-failures.js';
 import { StoreDatabase } from './store-database.js';
 import { openStoreFile } from './store-file.js';
@@ -30,6 +30,9 @@ export function openLocalTaskStore(options: LocalTaskStoreOptions): LocalTaskSto
 }
 
 /** {@link openLocalTaskStore} with the settings of the environment; an option given here goes before it. */
-export function openDefault(options: Partial<LocalTaskStoreOptions> = {}, env = process.env): LocalTaskStore {
+export function openDefault(
+  options: Partial<LocalTaskStoreOptions> = {},
+  env: Environment = process.env,
+): LocalTaskStore {
   return openLocalTaskStore({ ...options, ...localTaskStoreOptions(env, options) });
 }

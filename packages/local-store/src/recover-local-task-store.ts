@@ -4,13 +4,13 @@ import type { LocalTaskStore } from './local-task-store.js';
 import { openDefault } from './open-local-task-store.js';
 import type { TaskState } from './records.js';
 import { checkObject, wholeNumber } from './setting-checks.js';
-import type { LocalTaskStoreOptions } from './settings.js';
+import type { Environment, LocalTaskStoreOptions } from './settings.js';
 
 export interface RecoveryOptions extends Partial<LocalTaskStoreOptions> {
   /** How long to try while another process, such as this one's predecessor, has the store open. @default 30000 */
   lockWaitMs?: number;
   /** @default process.env */
-  env?: NodeJS.ProcessEnv;
+  env?: Environment;
 }
 
 /** A store that opens and recovers while the rest of the worker starts. */
@@ -80,7 +80,7 @@ class BackgroundRecovery implements LocalTaskStoreRecovery {
 
   private async open(
     options: Partial<LocalTaskStoreOptions>,
-    env: NodeJS.ProcessEnv | undefined,
+    env: Environment | undefined,
     untilMs: number,
   ): Promise<LocalTaskStore> {
     for (;;) {

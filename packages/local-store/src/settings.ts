@@ -72,7 +72,8 @@ export function finalsRoomBytes({ spoolCapBytes, maxFileBytes }: StoreSettings):
   return Math.min(spoolCapBytes, Math.floor((maxFileBytes - FILE_OVERHEAD_BYTES) * FILE_SHARE_OF_PAYLOADS));
 }
 
-type Environment = Record<string, string | undefined>;
+/** As `process.env`. */
+export type Environment = Record<string, string | undefined>;
 
 const DEFAULT_SPOOL_CAP_BYTES = 64 * 1024 * 1024;
 const DEFAULT_TERMINAL_RESERVE_BYTES = 1024 * 1024;
