@@ -19,6 +19,11 @@ describe('recovery', () => {
 
   const env = () => ({ TASKBRIDGE_LOCAL_STORE_PATH: folder.file });
 
+  const closed = () => ({
+    code: 'STORE_CLOSED',
+    message: `The local task store ${folder.file} is closed`,
+  });
+
   it('ends each running task once as interrupted, behind its output, and leaves the others alone', () => {
     let store = folder.open();
     start(store, task('runs'));
@@ -123,6 +128,36 @@ describe('recovery', () => {
     folder.open();
     recovery = recoverLocalTaskStore({ env: env() });
     recovery.close();
-    await expect(recovery.whenReady()).rejects.toMatchObject({ code: 'STORE_CLOSED' });
+    expect(recovery.status).toBe('closed');
+    await expect(recovery.whenReady()).rejects.toMatchObject(closed());
+    expect(recovery.status).toBe('closed');
+  });
+
+  it('is over when it is closed: whoever asks is told so, and the file is free', async () => {
+    recovery = recoverLocalTaskStore({ env: env() });
+    const asked = recovery.whenReady();
+    const store = await asked;
+    recovery.close();
+    recovery.close();
+    expect(recovery.status).toBe('closed');
+    await expect(recovery.whenReady()).rejects.toMatchObject(closed());
+    expect(thrownBy(() => store.recordReceived(task('a')))).toMatchObject(closed());
+    expect(folder.open().snapshot().running).toEqual([]);
+  });
+
+  it('keeps the reason of its failure when it is closed, and rejects for nobody who did not ask', async () => {
+    const unhandled: unknown[] = [];
+    const note = (reason: unknown) => void unhandled.push(reason);
+    process.on('unhandledRejection', note);
+    const failed = recoverLocalTaskStore({ env: {} });
+    const ready = recoverLocalTaskStore({ env: env() });
+    await eventually(() => failed.status === 'failed' && ready.status === 'ready');
+    failed.close();
+    ready.close();
+    expect([failed.status, ready.status]).toEqual(['failed', 'closed']);
+    await expect(failed.whenReady()).rejects.toMatchObject({ code: 'INVALID_SETTING' });
+    await new Promise((resolve) => setImmediate(resolve));
+    process.off('unhandledRejection', note);
+    expect(unhandled).toEqual([]);
   });
 });
