@@ -5,6 +5,7 @@ import type {
   OutputChunk,
   ReceivedTask,
   RecordedFinal,
+  SpoolStatus,
   StoreSnapshot,
   TaskAttempt,
   TaskState,
@@ -87,11 +88,17 @@ export interface ResultOutbox {
    * stored. Survives the end of this process at once; after a loss of power the message may be delivered once more.
    */
   ackMessage(messageId: string): boolean;
+
+  /**
+   * The spool in numbers, for a health endpoint or a loop that waits: counters in memory, nothing is read. About a
+   * microsecond, with no message pending and with 100,000.
+   */
+  spoolStatus(): SpoolStatus;
 }
 
 /** What a worker needs at its start. */
 export interface RecoveryStore {
-  /** Everything unfinished. Reads no payload. */
+  /** Everything unfinished. Reads each row and no payload: 0.1 to 0.2 seconds with 100,000 messages pending. */
   snapshot(): StoreSnapshot;
 
   /**

@@ -23,6 +23,7 @@ import type {
   OutputChunk,
   ReceivedTask,
   RecordedFinal,
+  SpoolStatus,
   StoreSnapshot,
   TaskAttempt,
   TaskState,
@@ -196,6 +197,10 @@ export class LocalTaskStore implements ReceiptStore, ResultOutbox, RecoveryStore
     const place = parseMessageId(id);
     if (place === undefined) return this.database.read(() => false);
     return this.makingRoom(0, () => this.change('process-crash', () => this.removeDelivered(place)));
+  }
+
+  spoolStatus(): SpoolStatus {
+    return this.database.read(() => this.spool.status());
   }
 
   snapshot(): StoreSnapshot {

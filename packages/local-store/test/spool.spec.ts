@@ -300,6 +300,33 @@ describe('the spool', () => {
     expect(told.at(-1)).toMatchObject({ pendingFinals: 1, finalBytes: 2, openTasks: 0 });
   });
 
+  it('tells its numbers alone, the same as a snapshot and unchanged later, until it is closed', () => {
+    const store = folder.open({ spoolCapBytes: 20, terminalReserveBytes: 4 });
+    const seen = [store.spoolStatus()];
+    const steps = [
+      () => start(store, task('a')),
+      () => append(store, 'a', '1234567890'),
+      () => append(store, 'a', '12345678901'),
+      () => store.recordFinal({ ...task('a'), status: 'completed', payload: 'ok' }),
+      () => store.ackMessage('a/attempt-1/final'),
+    ];
+    for (const step of steps) {
+      step();
+      expect(store.spoolStatus()).toEqual(store.snapshot().spool);
+      seen.push(store.spoolStatus());
+    }
+    expect(seen.map(({ pendingMessages, usedBytes }) => [pendingMessages, usedBytes])).toEqual([
+      [0, 0],
+      [0, 0],
+      [1, 10],
+      [2, 11],
+      [3, 13],
+      [2, 11],
+    ]);
+    store.close();
+    expect(thrownBy(() => store.spoolStatus()).code).toBe('STORE_CLOSED');
+  });
+
   it('goes on when a telemetry callback throws', () => {
     const warn = jest.spyOn(process, 'emitWarning').mockImplementation(() => undefined);
     const store = folder.open({
