@@ -109,6 +109,16 @@ describe('taskbridge before a server that answers oddly', () => {
     }
   });
 
+  it.each([1, 3])('tail gives up at failure %d when that is --give-up-after', async (failures) => {
+    server.answers = { 'GET /api/v1/tasks/a': { taskId: 'a', openSuspensions: [] } };
+    server.requests.length = 0;
+    const { code, stderr } = await taskbridge('tail', 'a', '--give-up-after', String(failures));
+    expect(code).toBe(EXIT_CODES.unusable);
+    expect(stderr).toMatch(/^error: Too many failures: .+\n$/);
+    // Polling comes last: it has failed when everything has.
+    expect(server.requests.filter((request) => request === 'GET /api/v1/tasks/a/events').length).toBe(failures);
+  });
+
   it('repeats a server that repeats the credentials without these', async () => {
     server.answers = { 'GET /api/v1/tasks': { authorization: 'Bearer top-secret', key: 'more-secret' } };
     const { code, stderr } = await taskbridge('ls', '--token', 'top-secret', '--header', 'X-Key: more-secret');

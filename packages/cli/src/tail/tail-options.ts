@@ -25,7 +25,7 @@ export function addTailOptions(command: Command): Command {
     .option('--checkpoint <folder>', 'remember there how far it has come, and go on from there')
     .option(
       '--give-up-after <n>',
-      `failed connections in a row until it gives up (default: ${DEFAULT_FAILURES})`,
+      `failures in a row of all ways to connect until it gives up (default: ${DEFAULT_FAILURES})`,
       positiveInteger,
     )
     .option('--no-prompt', 'only show questions')

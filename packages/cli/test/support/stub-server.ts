@@ -4,10 +4,14 @@ import type { AddressInfo } from 'node:net';
 /** Answers by method and path, with 404 where the answer has a `code`: what a server may say that is none of ours. */
 export class StubServer {
   answers: Record<string, unknown> = {};
+  /** As they came: method and path. */
+  readonly requests: string[] = [];
 
   private constructor(private readonly server: Server) {
     server.on('request', ({ method, url = '' }, response) => {
-      const answer = this.answers[`${method} ${url.replace(/\?.*/, '')}`] ?? {};
+      const request = `${method} ${url.replace(/\?.*/, '')}`;
+      this.requests.push(request);
+      const answer = this.answers[request] ?? {};
       response.writeHead(Object.hasOwn(Object(answer), 'code') ? 404 : 200, { 'content-type': 'application/json' });
       response.end(JSON.stringify(answer));
     });
