@@ -109,8 +109,8 @@ export interface AppendSettings {
   /** @default 256 KiB */
   maxFlushBytes: number;
   /**
-   * Appends in line; past it callers wait to enqueue. Those of a task whose row somebody holds wait with their callers
-   * too, beside the line and without a limit: they take nobody's room. @default 10 000
+   * Appends in line; past it callers wait to enqueue. Those of a task whose row somebody holds wait beside the line,
+   * where they take nobody's room: as many of each such task, and past it they are refused. @default 10 000
    */
   maxQueued: number;
   /** A flush waits this long for a row that somebody else holds, then goes on without that task, in ms. @default 300 */

@@ -26,7 +26,7 @@ const DRAIN_PARKED_LIMIT_MS = 5_000;
 @Injectable()
 export class AppendLane implements OnModuleDestroy, OnApplicationShutdown {
   private readonly logger = new Logger(AppendLane.name);
-  private readonly queue = new AppendQueue();
+  private readonly queue: AppendQueue;
   private readonly connection: AppendConnection;
   private readonly delivery: AppendDelivery;
   private readonly waitingForRoom: QueuedAppend[] = [];
@@ -43,13 +43,15 @@ export class AppendLane implements OnModuleDestroy, OnApplicationShutdown {
     wakeUps: WakeUps,
     private readonly metrics: MetricsSink,
   ) {
+    this.queue = new AppendQueue(settings.append.maxQueued);
     this.connection = new AppendConnection(dataSource, settings);
     this.delivery = new AppendDelivery(this.connection, this.queue, wakeUps, metrics);
   }
 
   /**
-   * Rejects as `EventStore.append` does, and with `SERVICE_UNAVAILABLE` when the database stays out of reach or the
-   * lane is closed; whether the event was written is then unknown, and a repeat with the same number or id is safe.
+   * Rejects as `EventStore.append` does, and with `SERVICE_UNAVAILABLE` when the database stays out of reach, the lane
+   * is closed, or too many wait for the row of this task already; whether the event was written is then unknown, and a
+   * repeat with the same number or id is safe.
    * Must not be awaited inside a transaction that holds the task's row: enlist the append in that transaction instead.
    */
   append(command: AppendCommand): Promise<AppendResult> {

@@ -1,3 +1,4 @@
+import { TaskBridgeError } from '../taskbridge.errors.js';
 import type { AppendResult } from './event.store.js';
 import type { PreparedAppend } from './append-command.js';
 
@@ -14,12 +15,15 @@ export interface FlushLimits {
 
 /**
  * The appends that wait for the lane, first in, first out. Appends of a parked task, whose row somebody holds, wait
- * aside in their order until the task is free, and go first then; the others pass.
+ * aside in their order until the task is free, and go first then; the others pass. The row may stay held for ever, and
+ * not every reporter waits for its reports: of each parked task so many wait, and one more is refused.
  */
 export class AppendQueue {
   private line: QueuedAppend[] = [];
   private head = 0;
   private readonly parked = new Map<string, QueuedAppend[]>();
+
+  constructor(private readonly maxParkedPerTask: number) {}
 
   /** Appends in line, the parked ones not counted: they must not take the room of others. */
   get size(): number {
@@ -70,19 +74,23 @@ export class AppendQueue {
     return taken;
   }
 
-  /** Sets the append aside; every later one of its task follows it. */
+  /** Sets the append aside, or refuses it; every later one of its task follows it. */
   park(append: QueuedAppend): void {
-    const held = this.parked.get(append.taskId);
-    if (held === undefined) this.parked.set(append.taskId, [append]);
-    else held.push(append);
+    const { taskId, type, reject } = append;
+    const held = this.parked.get(taskId);
+    if (held === undefined) this.parked.set(taskId, [append]);
+    else if (held.length < this.maxParkedPerTask) held.push(append);
+    else {
+      const message = `Task ${taskId}: ${type} could not be logged, because somebody holds its row and too many wait for it`;
+      reject(new TaskBridgeError('SERVICE_UNAVAILABLE', message));
+    }
   }
 
   /** Parks the append when its task is parked already, and says so. */
   parkIfHeld(append: QueuedAppend): boolean {
-    if (this.parked.size === 0) return false;
-    const held = this.parked.get(append.taskId);
-    held?.push(append);
-    return held !== undefined;
+    if (!this.parked.has(append.taskId)) return false;
+    this.park(append);
+    return true;
   }
 
   /** Puts the parked appends of these tasks at the head of the line. */

@@ -259,18 +259,32 @@ describe('the append lane', () => {
       expect(await seqsOf(held.taskId)).toEqual(upTo(5));
     });
 
-    it('keeps more appends waiting than the lane queues without taking the room of others, and counts them', async () => {
+    it('keeps as many appends of its task waiting as the lane queues, takes nobody the room, and counts them', async () => {
       const metrics = new NoMetrics();
       const gauge = jest.spyOn(metrics, 'gauge');
       const own = anotherProcess({ append: { lockTimeoutMs: 50, maxQueued: 10, maxFlushEvents: 10 } }, metrics);
-      const held = await startTask(stores);
+      const held = await Promise.all(upTo(3).map(() => startTask(stores)));
       const free = await startTask(stores);
-      const row = await holdRow(opened.database.url, held.taskId);
-      const waiting = upTo(100).map((n) => own.events.append(progress(held, n + 1)));
+      const rows = await Promise.all(held.map(({ taskId }) => holdRow(opened.database.url, taskId)));
+      const waiting = held.map((task) => upTo(10).map((n) => own.events.append(progress(task, n + 1))));
       for (const n of upTo(15)) expect((await own.events.append(progress(free, n + 1))).seq).toBe(n + 1);
-      expect(gauge).toHaveBeenLastCalledWith('taskbridge_append_queue_size', 100);
+      expect(gauge).toHaveBeenLastCalledWith('taskbridge_append_queue_size', 30);
+      for (const row of rows) await row.release();
+      for (const appends of waiting) {
+        expect((await Promise.all(appends)).map(({ seq }) => seq)).toEqual(upTo(11).slice(1));
+      }
+    });
+
+    it('refuses an append of its task that would be one too many to wait, and writes those that wait', async () => {
+      const own = anotherProcess({ append: { lockTimeoutMs: 50, maxQueued: 10 } });
+      const held = await startTask(stores);
+      const row = await holdRow(opened.database.url, held.taskId);
+      const appends = upTo(25).map((n) => own.events.append(progress(held, n + 1)));
+      const refused = await Promise.all(appends.slice(10).map((append) => codeOf(append)));
+      expect(new Set(refused)).toEqual(new Set(['SERVICE_UNAVAILABLE']));
       await row.release();
-      expect((await Promise.all(waiting)).map(({ seq }) => seq)).toEqual(upTo(101).slice(1));
+      expect((await Promise.all(appends.slice(0, 10))).map(({ seq }) => seq)).toEqual(upTo(11).slice(1));
+      expect((await own.events.append(progress(held, 30))).seq).toBe(12);
     });
 
     it('delays its own task only where a statement may take less time than the lane waits for a row', async () => {
