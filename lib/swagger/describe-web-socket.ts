@@ -28,7 +28,7 @@ export function describeWebSocket(document: OpenAPIObject, path = '/api/v1/tasks
     responses: {
       101: { description: 'Switching Protocols' },
       401: errorAnswer('AUTHENTICATION_ERROR'),
-      503: errorAnswer('SERVICE_UNAVAILABLE while shutting down'),
+      503: errorAnswer('SERVICE_UNAVAILABLE while shutting down, or when the guards do not decide in time'),
     },
   };
   return { ...document, paths: { ...document.paths, [path]: { get: upgrade } } };
