@@ -2,10 +2,10 @@ import { AnnouncingProcess } from './support/announcing-process.js';
 import { CompiledPackage } from './support/compiled-package.js';
 import { StoreFolder } from './support/stores.js';
 
-// The limit is read, and can be set on a running process, on Linux alone.
-const onLinux = process.platform === 'linux' ? describe : describe.skip;
+const isLinux = process.platform === 'linux';
+const leftOut = isLinux ? '' : ' (left out: it can be read and set on Linux alone)';
 
-onLinux('a local task store under a limit of the size of files', () => {
+(isLinux ? describe : describe.skip)(`a local task store under a limit of the size of files${leftOut}`, () => {
   let folder: StoreFolder;
   let compiled: CompiledPackage;
 
