@@ -12,6 +12,7 @@ import { createTaskEventsGateway } from './gateways/task-events.gateway.js';
 import { runTaskBridgeMigrations } from './migrations/index.js';
 import type {
   TaskBridgeAsyncOptions,
+  TaskBridgeOptions,
   TaskBridgeOptionsFactory,
   TaskBridgeRuntimeOptions,
   TaskBridgeStaticOptions,
@@ -54,8 +55,10 @@ export function defineTaskBridge(
 }
 
 /** Settings that are written down in the options. */
-export function fixedSettings(options: TaskBridgeStaticOptions, runtime: TaskBridgeRuntimeOptions): Provider[] {
-  return [{ provide: TASKBRIDGE_SETTINGS, useFactory: () => resolveSettings(options, runtime) }];
+export function fixedSettings(options: TaskBridgeOptions): Provider[] {
+  // All but these, not a list of them: a setting that such a list forgets would be ignored without a word.
+  const { http: _http, webSocket: _webSocket, execution: _execution, ...tuning } = options;
+  return [{ provide: TASKBRIDGE_SETTINGS, useFactory: () => resolveSettings(options, tuning) }];
 }
 
 /** Settings that a factory of the host returns. */

@@ -19,10 +19,7 @@ export class TaskBridgeModule implements NestModule {
 
   /** Routes, DataSource, supplied classes and settings, all known now. */
   static forRoot(options: TaskBridgeOptions = {}): DynamicModule {
-    const { streams, append, reconciliation, retention, shutdown, direct, instanceName } = options;
-    const tuning = { streams, append, reconciliation, retention, shutdown, direct, instanceName };
-    const settings = fixedSettings(options, tuning);
-    return { module: TaskBridgeModule, ...defineTaskBridge(options, settings) };
+    return { module: TaskBridgeModule, ...defineTaskBridge(options, fixedSettings(options)) };
   }
 
   /**

@@ -369,6 +369,55 @@ describe('the subprotocol of an upgrade', () => {
   );
 });
 
+describe('the life of stream tickets', () => {
+  let opened: OpenTestDatabase;
+  const apps: StreamApp[] = [];
+
+  beforeAll(async () => {
+    opened = await openTestDatabase();
+  });
+
+  afterEach(() => Promise.all(apps.splice(0).map((app) => app.close())));
+
+  afterAll(() => opened.close());
+
+  const withLife = async (ttlMs: number): Promise<StreamApp> => {
+    const app = await StreamApp.open(opened.database, { taskBridge: { tickets: { ttlMs } } });
+    apps.push(app);
+    return app;
+  };
+  const issue = async (app: StreamApp) => {
+    const taskId = await app.taskWith(1);
+    const { body } = await new HttpClient(app.origin, 'ada').post(`/api/v1/tasks/${taskId}/tickets`);
+    return body as { ticket: string; taskId: string; expiresAt: string };
+  };
+  const secondsUntil = async (time: string): Promise<number> => {
+    const sql = 'select extract(epoch from $1::timestamptz - clock_timestamp())::float8 as left';
+    const [clock] = await opened.dataSource.query<{ left: number }[]>(sql, [time]);
+    return clock?.left ?? Number.NaN;
+  };
+
+  it('is what the app has set', async () => {
+    const app = await withLife(3_600_000);
+    const left = await secondsUntil((await issue(app)).expiresAt);
+    expect(left).toBeGreaterThan(1_800);
+    expect(left).toBeLessThanOrEqual(3_600);
+  });
+
+  it('is over then, on every route', async () => {
+    const app = await withLife(50);
+    const [forStream, forSocket] = [await issue(app), await issue(app)];
+    await eventually(async () => (await secondsUntil(forSocket.expiresAt)) < 0);
+    const { status } = await fetch(`${app.streamUrl(forStream.taskId)}?ticket=${forStream.ticket}`);
+    const socket = await new MultiplexClient(`${app.webSocketUrl}?ticket=${forSocket.ticket}`, {}).refusedWith();
+    expect([status, socket.status]).toEqual([401, 401]);
+  });
+
+  it.each([-5, 0, Number.NaN])('cannot be %p ms: the app does not boot', async (ttlMs) => {
+    await expect(withLife(ttlMs)).rejects.toThrow('option tickets.ttlMs must be a positive number');
+  });
+});
+
 describe('an app on a database that has not been migrated to tickets', () => {
   it('refuses to boot and names the table', async () => {
     const { database, dataSource, close } = await openTestDatabase();
