@@ -11,6 +11,8 @@ export interface Terminal {
 export interface CommandContext {
   /** Results, without what a terminal would obey. */
   out(text: string): void;
+  /** Resolves when the system has all of them; never after a failure, which ends the process. */
+  readonly written: () => Promise<void>;
   /** What went wrong, for people; as safe. */
   err(text: string): void;
   /** `undefined` where either end is a file or a pipe. */

@@ -19,14 +19,26 @@ stderr.on('error', () => undefined);
 // Its own exit code would be that of a failed task.
 process.on('uncaughtException', (error) => fail(describeError(error)));
 
+let lastWrite = Promise.resolve();
+
 // The exit code is set, not forced, so that everything written reaches a pipe.
 process.exitCode = await run(process.argv.slice(2), {
-  out: (output) => void stdout.write(output),
+  out: (output) => void (lastWrite = written(output)),
+  written: () => lastWrite,
   err: (output) => void stderr.write(output),
   terminal,
   readInput: () => text(stdin),
   interruption,
 });
+
+/** As long as its reader needs; not at all once the reader has gone. */
+function written(output: string): Promise<void> {
+  return new Promise((resolve) => {
+    stdout.write(output, (error) => {
+      if (!error) resolve();
+    });
+  });
+}
 
 function interruption(): AbortController {
   const controller = new AbortController();

@@ -48,9 +48,11 @@ export async function tailTask(tailing: Tailing): Promise<void> {
     offering = setTimeout(() => offerOpenQuestions(desk, questions, options), CATCH_UP_MS);
     const onGap = (gap: TaskGap) => view.gap(gap);
     for await (const event of client.observeTaskEvents(taskId, { lastEventId: options.after, signal, onGap })) {
-      last = event;
       view.event(event);
       desk?.event(event);
+      // Asking for the next one moves the checkpoint past this one.
+      await context.written();
+      last = event;
     }
   } catch (error) {
     if (!signal.aborted) throw error;

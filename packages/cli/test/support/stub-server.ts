@@ -1,7 +1,10 @@
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 
-/** Answers by method and path, with 404 where the answer has a `code`: what a server may say that is none of ours. */
+/**
+ * Answers by method and path, with 404 where the answer has a `code`: what a server may say that is none of ours. A
+ * number is a status without more, a function makes the answer of the address.
+ */
 export class StubServer {
   answers: Record<string, unknown> = {};
   /** As they came: method and path. */
@@ -11,8 +14,10 @@ export class StubServer {
     server.on('request', ({ method, url = '' }, response) => {
       const request = `${method} ${url.replace(/\?.*/, '')}`;
       this.requests.push(request);
-      const answer = this.answers[request] ?? {};
-      response.writeHead(Object.hasOwn(Object(answer), 'code') ? 404 : 200, { 'content-type': 'application/json' });
+      const set = this.answers[request] ?? {};
+      const answer: unknown = typeof set === 'function' ? set(new URL(url, 'http://stub')) : set;
+      const status = Object.hasOwn(Object(answer), 'code') ? 404 : 200;
+      response.writeHead(typeof answer === 'number' ? answer : status, { 'content-type': 'application/json' });
       response.end(JSON.stringify(answer));
     });
   }
