@@ -1,5 +1,6 @@
 import { TaskBridgeClient, type TaskBridgeClientOptions, taskRoutes } from '@taskbridge/client';
 import { type Command, Option } from 'commander';
+import { WebSocket } from 'ws';
 
 /** How to reach the app, the same for every subcommand that talks to it. */
 export interface ConnectionOptions {
@@ -36,6 +37,8 @@ export function clientOf(options: ConnectionOptions, more: Partial<TaskBridgeCli
   const identity = { ...(token && { authorization: `Bearer ${token}` }), ...Object.fromEntries(header.map(headerOf)) };
   return new TaskBridgeClient({
     baseUrl: url,
+    // Node's own cannot be ended while its peer is silent, and would keep the process.
+    webSocket: WebSocket,
     ...(Object.keys(identity).length > 0 && { authHeaderProvider: () => identity }),
     ...(tasksPath !== undefined && { routes: taskRoutes(tasksPath) }),
     ...more,

@@ -128,6 +128,21 @@ describe('taskbridge before a server that answers oddly', () => {
     ]);
   });
 
+  it('tail ends with the task when a WebSocket that was accepted stays silent', async () => {
+    const halfOpen = await StubServer.listen();
+    halfOpen.acceptWebSockets();
+    const end = { type: 'TASK_COMPLETED', taskId: 'a', eventId: '1-0', createdAt: '', payload: { result: null } };
+    halfOpen.answers = {
+      'POST /api/v1/tasks/a/tickets': { ticket: 't', taskId: 'a', expiresAt: '' },
+      'GET /api/v1/tasks/a': { taskId: 'a', taskType: 'x', status: 'RUNNING', openSuspensions: [] },
+      'GET /api/v1/tasks/a/events': { taskId: 'a', events: [end], nextAfterEventId: '1-0', hasMore: false },
+    };
+    const { code, stdout } = await taskbridge('tail', 'a', '--url', halfOpen.url);
+    expect([code, halfOpen.requests]).toEqual([EXIT_CODES.completed, expect.arrayContaining(['UPGRADE'])]);
+    expect(stdout).toMatch(/completed\n$/);
+    await halfOpen.close();
+  });
+
   it('tail shows events with members of other types', async () => {
     // A template takes nothing of this kind.
     const trap = { toString: 1 };

@@ -143,6 +143,7 @@ describe('taskbridge verify', () => {
       'node:stream/consumers',
       'node:timers/promises',
       'pg',
+      'ws',
     ]);
   });
 });

@@ -1,5 +1,6 @@
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { WebSocketServer } from 'ws';
 
 /**
  * Answers by method and path, with 404 where the answer has a `code`: what a server may say that is none of ours. A
@@ -9,6 +10,7 @@ export class StubServer {
   answers: Record<string, unknown> = {};
   /** As they came: method and path. */
   readonly requests: string[] = [];
+  private readonly sockets = new WebSocketServer({ noServer: true });
 
   private constructor(private readonly server: Server) {
     server.on('request', ({ method, url = '' }, response) => {
@@ -32,8 +34,17 @@ export class StubServer {
     return `http://127.0.0.1:${(this.server.address() as AddressInfo).port}`;
   }
 
+  /** From now on WebSockets are accepted, and nothing passes after that, not even their end. */
+  acceptWebSockets(): void {
+    this.server.on('upgrade', (request, socket, head) => {
+      this.requests.push('UPGRADE');
+      this.sockets.handleUpgrade(request, socket, head, () => socket.pause());
+    });
+  }
+
   close(): Promise<void> {
     this.server.closeAllConnections();
+    for (const socket of this.sockets.clients) socket.terminate();
     return new Promise((resolve) => this.server.close(() => resolve()));
   }
 }
