@@ -6,9 +6,14 @@ import { printable } from './printable.js';
 
 const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
 const SHOW_CURSOR = '\u001B[?25h';
+const ASSUMED_SIZE = { columns: 80, rows: 24 };
 const { stdin, stdout, stderr } = process;
 const terminal = stdin.isTTY && stdout.isTTY ? { input: stdin, output: stdout } : undefined;
 
+if (terminal) {
+  assumeSize();
+  stdout.on('resize', assumeSize);
+}
 stdout.on('error', (error: NodeJS.ErrnoException) => {
   // Whoever reads the output has seen enough: `taskbridge tail … | head`.
   if (error.code === 'EPIPE') process.exit(EXIT_CODES.unread);
@@ -38,6 +43,12 @@ function written(output: string): Promise<void> {
       if (!error) resolve();
     });
   });
+}
+
+/** Not every terminal says how large it is; prompts would be wrapped after each character. */
+function assumeSize(): void {
+  stdout.columns ||= ASSUMED_SIZE.columns;
+  stdout.rows ||= ASSUMED_SIZE.rows;
 }
 
 function interruption(): AbortController {

@@ -91,9 +91,9 @@ class OddFormsHandler extends FormHandler {
       await cli.remove();
     });
 
-    const open = (args: string, command = `taskbridge ${args}`): TerminalSession => {
+    const open = (args: string, command = `taskbridge ${args}`, size?: string): TerminalSession => {
       const env = { PATH: cli.shellPath, TASKBRIDGE_URL: host.url, TASKBRIDGE_TOKEN: 'ada' };
-      const session = new TerminalSession(command, env);
+      const session = new TerminalSession(command, env, size);
       sessions.push(session);
       return session;
     };
@@ -154,6 +154,14 @@ class OddFormsHandler extends FormHandler {
         action: 'send',
         payload: { street: 'Main 1', floor: 3, lift: false, speed: 'fast' },
       });
+    });
+
+    it('is readable at a terminal that does not say how wide it is', async () => {
+      const session = open('create approval --follow', undefined, 'cols 0 rows 0');
+      await session.shows('not now');
+      session.press(KEYS.down, KEYS.enter);
+      expect(await session.exit()).toBe(0);
+      expect(session.text).toContain('answered: reject');
     });
 
     it('asks for nothing where an answer has nothing to say', async () => {

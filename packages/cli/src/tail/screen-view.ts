@@ -51,7 +51,7 @@ export class ScreenView extends TextView {
   private draw(): void {
     if (!this.latest) return;
     const { percentage, said: whole } = this.latest;
-    const said = whole.slice(0, Math.max(0, (this.terminal.output.columns || 80) - LINE_WIDTH));
+    const said = whole.slice(0, Math.max(0, this.terminal.output.columns - LINE_WIDTH));
     if (this.bar) return this.bar.update(percentage, { said });
     this.bar = new SingleBar(
       {

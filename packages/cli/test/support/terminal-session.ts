@@ -10,8 +10,8 @@ export class TerminalSession {
   private received = '';
   code: number | undefined;
 
-  constructor(command: string, env: Record<string, string>) {
-    const sized = `stty cols 100 rows 40; exec ${command}`;
+  constructor(command: string, env: Record<string, string>, size = 'cols 100 rows 40') {
+    const sized = `stty ${size}; exec ${command}`;
     this.child = spawn('script', ['--quiet', '--flush', '--return', '--command', sized, '/dev/null'], {
       env: { ...env, TERM: 'xterm-256color' },
       stdio: 'pipe',
