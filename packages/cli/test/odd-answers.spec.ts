@@ -119,6 +119,15 @@ describe('taskbridge before a server that answers oddly', () => {
     expect(server.requests.filter((request) => request === 'GET /api/v1/tasks/a/events').length).toBe(failures);
   });
 
+  it.each([1, 6])('tail asks %d times for the task itself when that is --give-up-after', async (failures) => {
+    server.answers = { 'GET /api/v1/tasks/a': 503 };
+    server.requests.length = 0;
+    const { code, stderr } = await taskbridge('tail', 'a', '--give-up-after', String(failures));
+    expect(code).toBe(EXIT_CODES.unusable);
+    expect(stderr).toMatch(PLAIN);
+    expect(server.requests).toEqual(Array.from({ length: failures }, () => 'GET /api/v1/tasks/a'));
+  });
+
   it('repeats a server that repeats the credentials without these', async () => {
     server.answers = { 'GET /api/v1/tasks': { authorization: 'Bearer top-secret', key: 'more-secret' } };
     const { code, stderr } = await taskbridge('ls', '--token', 'top-secret', '--header', 'X-Key: more-secret');

@@ -25,7 +25,7 @@ export function addTailOptions(command: Command): Command {
     .option('--checkpoint <folder>', 'remember there how far it has come, and go on from there')
     .option(
       '--give-up-after <n>',
-      `failures in a row of all ways to connect until it gives up (default: ${DEFAULT_FAILURES})`,
+      `failures in a row until it gives up (default: ${DEFAULT_FAILURES} of all ways to connect, 5 of a request)`,
       positiveInteger,
     )
     .option('--no-prompt', 'only show questions')
@@ -34,9 +34,10 @@ export function addTailOptions(command: Command): Command {
 
 /** A client that remembers where the options say so, and that gives up in the end. */
 export function tailingClient(options: ConnectionOptions & TailOptions, context: CommandContext): TaskBridgeClient {
-  const { checkpoint, giveUpAfter: maxFailures = DEFAULT_FAILURES, url } = options;
+  const { checkpoint, giveUpAfter, url } = options;
   return clientOf(options, {
-    recovery: { maxFailures },
+    recovery: { maxFailures: giveUpAfter ?? DEFAULT_FAILURES },
+    commandAttempts: giveUpAfter,
     diagnostics: storeFailures(context),
     ...(checkpoint !== undefined && { store: new FileStore(checkpoint), namespace: `taskbridge@${url}` }),
   });
