@@ -160,6 +160,7 @@ describe('taskbridge before a server that answers oddly', () => {
         type: 'TASK_SUSPENDED',
         payload: { suspendId: 's', allowedActions: { a: 1 }, uiHints: 3, interaction: 'x', expiresAt: trap },
       },
+      { type: 'TASK_STARTED', payload: { message: { a: 1 } } },
       { type: 'TASK_ACTION_ACCEPTED', payload: { suspendId: 's' } },
       { type: 'TASK_PROGRESS', payload: { progress: 1e308, stage: trap, message: 5 } },
       { type: 'TASK_MESSAGE', payload: { message: 'x', level: trap } },
@@ -167,11 +168,12 @@ describe('taskbridge before a server that answers oddly', () => {
     ].map((event, index) => ({ ...event, taskId: 'a', eventId: `${index + 1}-0`, createdAt: trap }));
     server.answers = {
       'GET /api/v1/tasks/a': { taskId: 'a', taskType: 5, status: 'RUNNING', openSuspensions: [] },
-      'GET /api/v1/tasks/a/events': { taskId: 'a', events, nextAfterEventId: '5-0', hasMore: false },
+      'GET /api/v1/tasks/a/events': { taskId: 'a', events, nextAfterEventId: '6-0', hasMore: false },
     };
     const { code, stdout, stderr } = await taskbridge('tail', 'a');
     expect([code, stderr]).toEqual([EXIT_CODES.completed, '']);
     expect(stdout).toContain('Task a (5)\n');
+    expect(stdout).toContain('started: {"a":1}\n');
     expect(stdout).toMatch(/completed\n$/);
   });
 });

@@ -62,6 +62,6 @@ function completed(result: unknown): string {
   return result === null || result === undefined ? 'completed' : `completed\n${JSON.stringify(result, undefined, 2)}`;
 }
 
-function withDetail(text: string, detail: string | undefined): string {
-  return detail ? `${text}: ${detail}` : text;
+function withDetail(text: string, detail: unknown): string {
+  return detail ? `${text}: ${textOf(detail)}` : text;
 }
