@@ -176,4 +176,12 @@ describe('taskbridge before a server that answers oddly', () => {
     expect(stdout).toContain('started: {"a":1}\n');
     expect(stdout).toMatch(/completed\n$/);
   });
+
+  it('says in plain words that an answer is nested too deeply', async () => {
+    const page = `{"items":[],"nextCursor":null,"x":${'['.repeat(200_000)}${']'.repeat(200_000)}}`;
+    server.answers = { 'GET /api/v1/tasks': () => page };
+    const { code, stdout, stderr } = await taskbridge('ls', '--json');
+    expect([code, stdout]).toEqual([EXIT_CODES.unusable, '']);
+    expect(stderr).toMatch(PLAIN);
+  });
 });

@@ -4,7 +4,7 @@ import { WebSocketServer } from 'ws';
 
 /**
  * Answers by method and path, with 404 where the answer has a `code`: what a server may say that is none of ours. A
- * number is a status without more, a function makes the answer of the address.
+ * number is a status without more, a function makes the answer of the address, if need be as the text that it is.
  */
 export class StubServer {
   answers: Record<string, unknown> = {};
@@ -20,7 +20,7 @@ export class StubServer {
       const answer: unknown = typeof set === 'function' ? set(new URL(url, 'http://stub')) : set;
       const status = Object.hasOwn(Object(answer), 'code') ? 404 : 200;
       response.writeHead(typeof answer === 'number' ? answer : status, { 'content-type': 'application/json' });
-      response.end(JSON.stringify(answer));
+      response.end(typeof answer === 'string' ? answer : JSON.stringify(answer));
     });
   }
 
