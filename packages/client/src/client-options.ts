@@ -26,6 +26,12 @@ export interface TaskBridgeClientOptions {
   namespace?: string | undefined;
   /** Which to use, the best one first. @default ['websocket', 'sse', 'poll'] */
   transports?: readonly TransportName[] | undefined;
+  /**
+   * How many tasks may hold a connection by SSE at a time, and how many by a long poll; the others poll for half a second.
+   * Browsers have six connections to a server over HTTP/1.1, for all their tabs, and commands need some. Over HTTP/2 more
+   * are fine. @default 2, Infinity in Node and without `poll` among the transports
+   */
+  maxStreams?: number | undefined;
   recovery?: Given<RecoveryOptions> | undefined;
   /** @default `navigator.onLine` */
   network?: NetworkStatus | undefined;

@@ -23,14 +23,14 @@ export type Diagnostic =
   /** The store failed, or takes too long; the stream goes on, and may repeat events after a restart. */
   | { kind: 'store-failure'; operation: 'load' | 'save' | 'clear'; taskId: string; error: unknown };
 
-/** Called synchronously and often; what it throws is ignored. */
-export type DiagnosticsListener = (diagnostic: Diagnostic) => void;
+/** Called synchronously and often; what it throws, or rejects with, is ignored. */
+export type DiagnosticsListener = (diagnostic: Diagnostic) => unknown;
 
 /** A listener that cannot disturb its caller. */
 export function quiet(listener: DiagnosticsListener | undefined): DiagnosticsListener {
-  return (diagnostic) => {
+  return async (diagnostic) => {
     try {
-      listener?.(diagnostic);
+      await listener?.(diagnostic);
     } catch {
       // A listener's fault is its own.
     }

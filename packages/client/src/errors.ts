@@ -76,6 +76,6 @@ export class TaskCancelledError extends TaskBridgeClientError {
 export class TaskGapError extends TaskBridgeClientError {
   constructor(readonly gap: TaskGap) {
     const { taskId, afterEventId, retainedFromEventId } = gap;
-    super('EVENT_GAP', `The events of task ${taskId} between ${afterEventId} and ${retainedFromEventId} are gone`);
+    super('EVENT_GAP', `Task ${taskId}: the events between ${afterEventId} and ${retainedFromEventId} are gone`);
   }
 }

@@ -17,14 +17,18 @@ export interface TaskRoutes {
 
 /** The server's own layout below a path of the host's choice. */
 export function taskRoutes(tasksPath = '/api/v1/tasks', webSocketPath = `${tasksPath}/ws`): TaskRoutes {
+  const ofTask =
+    (name = '') =>
+    (taskId: string) =>
+      `${tasksPath}/${taskId}${name}`;
   return {
     tasks: () => tasksPath,
-    task: (taskId) => `${tasksPath}/${taskId}`,
-    events: (taskId) => `${tasksPath}/${taskId}/events`,
-    stream: (taskId) => `${tasksPath}/${taskId}/events/stream`,
-    actions: (taskId) => `${tasksPath}/${taskId}/actions`,
-    cancel: (taskId) => `${tasksPath}/${taskId}/cancel`,
-    tickets: (taskId) => `${tasksPath}/${taskId}/tickets`,
+    task: ofTask(),
+    events: ofTask('/events'),
+    stream: ofTask('/events/stream'),
+    actions: ofTask('/actions'),
+    cancel: ofTask('/cancel'),
+    tickets: ofTask('/tickets'),
     webSocket: () => webSocketPath,
   };
 }
@@ -50,7 +54,7 @@ export type QueryValue = string | number | boolean | null | undefined;
 export function addressOf(baseUrl: string, route: string, query: Record<string, QueryValue> = {}): string {
   const base = /^[a-z]+:\/\//i.test(route) ? '' : baseUrl.replace(/\/+$/, '');
   const parameters = Object.entries(query)
-    .filter(([, value]) => value !== undefined && value !== null && value !== '')
+    .filter(([, value]) => (value ?? '') !== '')
     .map(([name, value]) => `${name}=${encodeURIComponent(String(value))}`);
   const separator = route.includes('?') ? '&' : '?';
   return base + route + (parameters.length > 0 ? separator + parameters.join('&') : '');

@@ -3,7 +3,7 @@ import { childOf } from './wait.js';
 
 /** What RxJS and other libraries give to `subscribe`. */
 export interface EventObserver {
-  next?(event: TaskEvent): void;
+  next?(event: TaskEvent): void | Promise<void>;
   error?(error: unknown): void;
   complete?(): void;
 }
@@ -15,18 +15,19 @@ export interface EventObserver {
  * checkpoint goes. A loop that is left by `throw` looks the same, so what has to be done about an end is done before.
  */
 export class TaskEventStream implements AsyncIterable<TaskEvent> {
-  constructor(
-    private readonly follow: (signal: AbortSignal) => AsyncGenerator<TaskEvent, void>,
-    private readonly signal: AbortSignal | undefined,
-  ) {
+  readonly #follow: (signal: AbortSignal) => AsyncGenerator<TaskEvent, void>;
+  readonly #signal: AbortSignal | undefined;
+  constructor(follow: (signal: AbortSignal) => AsyncGenerator<TaskEvent, void>, signal: AbortSignal | undefined) {
+    this.#follow = follow;
+    this.#signal = signal;
     // Where libraries look for an observable: RxJS's `from` does, and can then leave at once.
     const name = (Symbol as { observable?: symbol }).observable ?? '@@observable';
     Object.defineProperty(this, name, { value: () => this, configurable: true });
   }
 
   [Symbol.asyncIterator](): AsyncIterator<TaskEvent, void> & { return(): Promise<IteratorResult<TaskEvent, void>> } {
-    const { controller, release } = childOf(this.signal);
-    const events = this.follow(controller.signal);
+    const { controller, release } = childOf(this.#signal);
+    const events = this.#follow(controller.signal);
     let hasLeft = false;
     return {
       next: async () => {
@@ -51,8 +52,11 @@ export class TaskEventStream implements AsyncIterable<TaskEvent> {
     };
   }
 
-  /** Calls the observer with each event until the task ends or the subscription does. */
-  subscribe(observer: EventObserver | ((event: TaskEvent) => void)): { unsubscribe(): void } {
+  /**
+   * Calls the observer with each event until the task ends or the subscription does. What `next` returns is awaited, and
+   * the event taken then. RxJS returns at once: what its operators do later is not waited for.
+   */
+  subscribe(observer: EventObserver | NonNullable<EventObserver['next']>): { unsubscribe(): void } {
     const events = this[Symbol.asyncIterator]();
     let isOpen = true;
     const unsubscribe = (): void => {
@@ -65,10 +69,12 @@ export class TaskEventStream implements AsyncIterable<TaskEvent> {
           const step = await events.next();
           if (!isOpen) return;
           if (step.done) break;
-          to.next?.(step.value);
+          await to.next?.(step.value);
         }
       } catch (failure) {
         unsubscribe();
+        // Nobody else would hear of it.
+        if (!to.error && !this.#signal?.aborted) throw failure;
         return to.error?.(failure);
       }
       to.complete?.();

@@ -9,12 +9,14 @@ type Follow = (taskId: string, options: ObserveOptions, signal: AbortSignal) => 
 
 /** Observations that share a connection. Each recovers by itself, over SSE or polling where WebSockets do not pass. */
 export class TaskSession {
+  readonly #follow: Follow;
+  readonly #disconnect: () => void;
   readonly #closing = new AbortController();
 
-  constructor(
-    private readonly follow: Follow,
-    private readonly disconnect: () => void,
-  ) {}
+  constructor(follow: Follow, disconnect: () => void) {
+    this.#follow = follow;
+    this.#disconnect = disconnect;
+  }
 
   /** As {@link TaskBridgeClient.observeTaskEvents}; a task that is observed twice has a connection of its own. */
   observeTaskEvents(taskId: string, options: ObserveOptions = {}): TaskEventStream {
@@ -24,14 +26,14 @@ export class TaskSession {
   /** Ends the connection, and every observation with the reason `TaskSessionClosed`. */
   close(): void {
     abort(this.#closing, Object.assign(new Error('Session closed'), { name: 'TaskSessionClosed' }));
-    this.disconnect();
+    this.#disconnect();
   }
 
   async *#observe(taskId: string, options: ObserveOptions, signal: AbortSignal): AsyncGenerator<TaskEvent, void> {
     const { controller, release } = childOf(signal);
     const forget = onAbort(this.#closing.signal, (reason) => abort(controller, reason));
     try {
-      yield* this.follow(taskId, options, controller.signal);
+      yield* this.#follow(taskId, options, controller.signal);
     } finally {
       release();
       forget();

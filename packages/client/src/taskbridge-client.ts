@@ -1,13 +1,13 @@
 import {
   isTerminalStatus,
   type CancelTaskResponse,
-  type JsonObject,
   type TaskClientActionResponse,
   type TaskCreatedResponse,
   type TaskListResponse,
   type TaskSnapshot,
   type TaskStatus,
 } from '@taskbridge/protocol';
+import type { CheckpointStore } from './checkpoints/checkpoint-store.js';
 import { Checkpoints } from './checkpoints/checkpoints.js';
 import { MemoryStore } from './checkpoints/memory.store.js';
 import type { ObserveOptions, TaskBridgeClientOptions } from './client-options.js';
@@ -27,12 +27,14 @@ import type { TaskEvent } from './task-events.js';
 import { TaskSession } from './task-session.js';
 import type { TaskTransport } from './transports/transport.js';
 import { Transports } from './transports/transports.js';
+import { raced } from './wait.js';
 
 /** What to do. Without a `clientRequestId` one is made; it is the same however often the request has to be repeated. */
 export interface StartTaskRequest {
   taskType: string;
-  input?: JsonObject | undefined;
-  metadata?: JsonObject | undefined;
+  /** A JSON object, like `metadata`. */
+  input?: object | undefined;
+  metadata?: object | undefined;
   clientRequestId?: string | undefined;
 }
 
@@ -40,8 +42,9 @@ export interface StartTaskRequest {
 export interface SubmitActionRequest {
   suspendId: string;
   actionType: string;
-  payload?: JsonObject | undefined;
-  metadata?: JsonObject | undefined;
+  /** A JSON object, like `metadata`. */
+  payload?: object | undefined;
+  metadata?: object | undefined;
   clientActionId?: string | undefined;
 }
 
@@ -76,25 +79,17 @@ export class TaskBridgeClient {
   readonly #transports: Transports;
 
   constructor(options: TaskBridgeClientOptions) {
-    const { baseUrl, store = new MemoryStore(), namespace = 'taskbridge', network = BROWSER_NETWORK } = options;
-    const { fetch = platformFetch, commandAttempts = 5, commandTimeoutMs = 30_000 } = options;
+    const settings = { ...defaults(), ...given(options) };
+    const { baseUrl, commandTimeoutMs, network } = settings;
+    if (!/^(https?:\/\/|\/|$)/i.test(baseUrl)) throw new TypeError(`baseUrl is no http address: ${baseUrl}`);
     const diagnostics = quiet(options.diagnostics);
     const routes = checkedRoutes(options.routes);
     const recovery = { ...DEFAULT_RECOVERY, ...given(options.recovery) };
     const auth = new AuthHeaders(options.authHeaderProvider, diagnostics, commandTimeoutMs);
-    const http = new HttpClient({
-      baseUrl,
-      fetch,
-      auth,
-      network,
-      recovery,
-      commandAttempts,
-      commandTimeoutMs,
-      diagnostics,
-    });
+    const http = new HttpClient({ ...settings, auth, recovery, diagnostics });
     const timeoutMs = Math.min(commandTimeoutMs, MAX_STORE_MS);
     const snapshot = (taskId: string, signal: AbortSignal): Promise<TaskSnapshot> => this.#snapshot(taskId, signal);
-    this.#checkpoints = new Checkpoints({ store, namespace, diagnostics, timeoutMs, snapshot });
+    this.#checkpoints = new Checkpoints({ ...settings, diagnostics, timeoutMs, snapshot });
     this.#transports = new Transports(options, { http, auth, routes, diagnostics, recovery });
     this.#http = http;
     this.#routes = routes;
@@ -111,7 +106,8 @@ export class TaskBridgeClient {
     { attachments, ...request }: StartTaskRequest & { attachments: readonly TaskAttachment[] },
     options?: CallOptions,
   ): Promise<TaskCreatedResponse> {
-    return this.#start(await multipartBody(identified(request), attachments), options);
+    const body = multipartBody(identified(request), attachments);
+    return this.#start(await raced(body, options?.signal), options);
   }
 
   /** The task as it is now: status, result or error, open questions, last event. */
@@ -154,37 +150,14 @@ export class TaskBridgeClient {
     { signal }: CallOptions = {},
   ): Promise<TaskClientActionResponse> {
     const body = { ...action, clientActionId: action.clientActionId ?? randomId() };
-    const answer = this.#checkpoints.beginAnswer(taskId);
-    try {
-      const route = this.#routes.actions(taskId);
-      const request = {
-        operation: 'submitAction',
-        taskId,
-        method: 'POST',
-        route,
-        body,
-        signal,
-      } as const;
-      const response = await this.#http.command<TaskClientActionResponse>(request);
-      await answer.acknowledge(action.suspendId, signal);
-      return response;
-    } finally {
-      answer.forget();
-    }
+    const route = this.#routes.actions(taskId);
+    const submission = this.#post<TaskClientActionResponse>('submitAction', route, body, signal, taskId);
+    return this.#checkpoints.answered(taskId, action.suspendId, submission, signal);
   }
 
   /** Asks the task to stop. A completion that is logged first wins. */
   async cancelTask(taskId: string, reason?: string, { signal }: CallOptions = {}): Promise<CancelTaskResponse> {
-    const body = reason === undefined ? {} : { reason };
-    const route = this.#routes.cancel(taskId);
-    return this.#http.command({
-      operation: 'cancelTask',
-      taskId,
-      method: 'POST',
-      route,
-      body,
-      signal,
-    });
+    return this.#post('cancelTask', this.#routes.cancel(taskId), { reason }, signal, taskId);
   }
 
   /**
@@ -212,8 +185,11 @@ export class TaskBridgeClient {
   }
 
   #start(body: object, { signal }: CallOptions = {}): Promise<TaskCreatedResponse> {
-    const route = this.#routes.tasks();
-    return this.#http.command({ operation: 'startTask', method: 'POST', route, body, signal });
+    return this.#post('startTask', this.#routes.tasks(), body, signal);
+  }
+
+  #post<T>(operation: string, route: string, body: object, signal?: AbortSignal, taskId?: string): Promise<T> {
+    return this.#http.command({ operation, method: 'POST', route, body, signal, taskId });
   }
 
   #follow(
@@ -237,6 +213,17 @@ export class TaskBridgeClient {
     });
     return observation.events();
   }
+}
+
+function defaults() {
+  return {
+    store: new MemoryStore() as CheckpointStore,
+    namespace: 'taskbridge',
+    network: BROWSER_NETWORK,
+    fetch: platformFetch,
+    commandAttempts: 5,
+    commandTimeoutMs: 30_000,
+  };
 }
 
 /** With the key that makes its repeats one task. */

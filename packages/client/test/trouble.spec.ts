@@ -375,7 +375,7 @@ describe('A client in trouble', () => {
     const input: Record<string, unknown> = {};
     input['self'] = input;
     await expect(clientOf().startTask({ taskType: 'x', input })).rejects.toThrow(TypeError);
-    const fault = new TypeError('a bug');
+    const fault = new Error('a bug');
     const authHeaderProvider = (): never => {
       throw fault;
     };

@@ -2,14 +2,6 @@ import { parseCursor, type TaskSnapshot } from '@taskbridge/protocol';
 import { limited } from '../wait.js';
 import { SteadyStore, type SteadyStoreOptions } from './steady-store.js';
 
-/** An answer on its way to the server. */
-export interface PendingAnswer {
-  /** The server has it: its question is not asked again. Resolves when that is stored, at the latest with the signal. */
-  acknowledge(suspendId: string, signal?: AbortSignal): Promise<void>;
-  /** Nothing more comes of it. */
-  forget(): void;
-}
-
 export interface CheckpointsOptions extends SteadyStoreOptions {
   /** What the server knows of a task. */
   snapshot: (taskId: string, signal: AbortSignal) => Promise<Pick<TaskSnapshot, 'actions'>>;
@@ -24,11 +16,13 @@ export interface CheckpointsOptions extends SteadyStoreOptions {
  * time, the server knows.
  */
 export class Checkpoints {
+  readonly #options: CheckpointsOptions;
   readonly #store: SteadyStore;
   readonly #readers = new Set<{ taskId: string }>();
   readonly #pending = new Set<{ taskId: string; hasTaskEnded: boolean }>();
 
-  constructor(private readonly options: CheckpointsOptions) {
+  constructor(options: CheckpointsOptions) {
+    this.#options = options;
     this.#store = new SteadyStore(options);
   }
 
@@ -54,21 +48,17 @@ export class Checkpoints {
     return Boolean(await this.#store.get(taskId, answer(suspendId), signal));
   }
 
-  beginAnswer(taskId: string): PendingAnswer {
+  /** What becomes of an answer, once it is stored that the server has it, and its question need not be asked again. */
+  async answered<T>(taskId: string, suspendId: string, submission: Promise<T>, signal?: AbortSignal): Promise<T> {
     const pending = { taskId, hasTaskEnded: false };
     this.#pending.add(pending);
-    const store = async (suspendId: string): Promise<void> => {
-      const listed = new Set(await this.#listed(taskId)).add(suspendId);
-      await this.#store.set(taskId, 'answers', [...listed].join(' '));
-      await this.#store.set(taskId, answer(suspendId), 'acknowledged');
-      // Nobody else clears what came after the end.
-      if (pending.hasTaskEnded) await this.#clearAnswers(taskId);
-    };
-    return {
-      acknowledge: (suspendId, signal) =>
-        limited(() => store(suspendId), this.options.timeoutMs, signal).catch(() => undefined),
-      forget: () => this.#pending.delete(pending),
-    };
+    const stored = submission
+      .then(() => this.#storeAnswer(suspendId, pending))
+      .finally(() => this.#pending.delete(pending));
+    stored.catch(() => undefined);
+    const response = await submission;
+    await limited(() => stored, this.#options.timeoutMs, signal).catch(() => undefined);
+    return response;
   }
 
   /** After the end of the task. */
@@ -87,11 +77,20 @@ export class Checkpoints {
     if (!isRead && !(await this.lastEventId(taskId, signal))) await this.#clearAnswers(taskId, signal);
   }
 
-  async #clearAnswers(taskId: string, signal?: AbortSignal): Promise<void> {
+  async #storeAnswer(suspendId: string, pending: { taskId: string; hasTaskEnded: boolean }): Promise<void> {
+    const { taskId } = pending;
+    const listed = new Set(await this.#listed(taskId)).add(suspendId);
+    await this.#store.set(taskId, 'answers', [...listed].join(' '));
+    await this.#store.set(taskId, answer(suspendId), 'acknowledged');
+    // Nobody else clears what came after the end.
+    if (pending.hasTaskEnded) await this.#clearAnswers(taskId, undefined, listed);
+  }
+
+  async #clearAnswers(taskId: string, signal?: AbortSignal, also: Iterable<string> = []): Promise<void> {
     for (const pending of this.#pending) pending.hasTaskEnded ||= pending.taskId === taskId;
-    const listed = await this.#listed(taskId, signal);
+    const listed = [...also, ...(await this.#listed(taskId, signal))];
     if (listed.length === 0) return;
-    const { snapshot, timeoutMs } = this.options;
+    const { snapshot, timeoutMs } = this.#options;
     const known = await limited((own) => snapshot(taskId, own), timeoutMs, signal)
       .then(({ actions }) => actions.map(({ suspendId }) => suspendId))
       .catch(() => []);

@@ -42,9 +42,12 @@ const ITEMS = 'items';
 
 /** IndexedDB: for pages that need more room than Web Storage has, and for workers, which have none. */
 export class IndexedDbStore implements CheckpointStore {
+  readonly #databaseName: string;
   #opening: Promise<Database> | undefined;
 
-  constructor(private readonly databaseName = 'taskbridge') {}
+  constructor(databaseName = 'taskbridge') {
+    this.#databaseName = databaseName;
+  }
 
   async getItem(key: string): Promise<string | undefined> {
     const { result } = await this.#run('readonly', (items) => items.get(key));
@@ -71,33 +74,28 @@ export class IndexedDbStore implements CheckpointStore {
   }
 
   #open(): Promise<Database> {
-    this.#opening ??= this.#connect().catch((error: unknown) => {
-      this.#opening = undefined;
-      throw error;
+    this.#opening ??= new Promise((resolve, reject) => {
+      const { indexedDB } = globalThis as unknown as { indexedDB: DatabaseFactory };
+      const pending = indexedDB.open(this.#databaseName, 1);
+      // The browser takes a connection away, or another tab waits for it: the next call opens one.
+      const forget = (): void => {
+        this.#opening = undefined;
+      };
+      pending.onupgradeneeded = () => pending.result.createObjectStore(ITEMS);
+      pending.onerror = () => {
+        forget();
+        reject(pending.error);
+      };
+      pending.onsuccess = () => {
+        const database = pending.result;
+        database.onclose = forget;
+        database.onversionchange = () => {
+          forget();
+          database.close();
+        };
+        resolve(database);
+      };
     });
     return this.#opening;
-  }
-
-  #connect(): Promise<Database> {
-    const { indexedDB } = globalThis as unknown as { indexedDB: DatabaseFactory };
-    const pending = indexedDB.open(this.databaseName, 1);
-    pending.onupgradeneeded = () => pending.result.createObjectStore(ITEMS);
-    return new Promise((resolve, reject) => {
-      pending.onerror = () => reject(pending.error);
-      pending.onsuccess = () => resolve(this.#watched(pending.result));
-    });
-  }
-
-  /** Lets go of a connection that the browser takes away, or that another tab waits for; the next call opens one. */
-  #watched(database: Database): Database {
-    const forget = (): void => {
-      this.#opening = undefined;
-    };
-    database.onclose = forget;
-    database.onversionchange = () => {
-      forget();
-      database.close();
-    };
-    return database;
   }
 }

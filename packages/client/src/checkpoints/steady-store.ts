@@ -1,6 +1,6 @@
 import { throwIfAborted } from '../abort.js';
 import type { Diagnostic, DiagnosticsListener } from '../diagnostics.js';
-import { limited } from '../wait.js';
+import { limited, NetworkFailure } from '../wait.js';
 import type { CheckpointStore } from './checkpoint-store.js';
 
 type StoreOperation = Extract<Diagnostic, { kind: 'store-failure' }>['operation'];
@@ -17,45 +17,51 @@ export interface SteadyStoreOptions {
 /** What a key is to be in the end, while the store is still at it. */
 interface Write {
   text: string | undefined;
-  /** Somebody has waited for it in vain. */
-  isOverdue: boolean;
   /** Never rejects. */
-  done: Promise<true>;
+  done: Promise<void>;
 }
 
 /**
  * A store that may fail or hang, as one that does neither. A key is written by one call at a time, so that a late call
- * cannot undo a later one; what changes meanwhile is written as it is in the end, and read before it is written.
+ * cannot undo a later one; what changes meanwhile is written as it is in the end, and read before it is written. While a
+ * call is late, no other is waited for.
  */
 export class SteadyStore {
+  readonly #options: SteadyStoreOptions;
   readonly #writes = new Map<string, Write>();
+  /** Calls that have taken too long, and are not back yet. */
+  #late = 0;
 
-  constructor(private readonly options: SteadyStoreOptions) {}
-
-  /** `undefined` also when the store fails or hangs; rejects only with the signal's reason, like {@link set}. */
-  async get(taskId: string, name: string, signal?: AbortSignal): Promise<string | null | undefined> {
-    const key = this.#key(taskId, name);
-    const write = this.#writes.get(key);
-    return write ? write.text : this.#attempt('load', taskId, () => this.options.store.getItem(key), signal);
+  constructor(options: SteadyStoreOptions) {
+    this.#options = options;
   }
 
-  /** `undefined` removes. Resolves when that is stored, has failed, or takes too long; then nobody waits for it again. */
+  /** `undefined` also when the store fails, hangs or has no text; rejects only with the signal's reason, like {@link set}. */
+  async get(taskId: string, name: string, signal?: AbortSignal): Promise<string | undefined> {
+    const key = this.#key(taskId, name);
+    const write = this.#writes.get(key);
+    if (write) return write.text;
+    const text = await this.#attempt('load', taskId, () => this.#options.store.getItem(key), signal);
+    return typeof text === 'string' ? text : undefined;
+  }
+
+  /** `undefined` removes. Resolves when that is stored, has failed, or takes too long. */
   async set(taskId: string, name: string, text: string | undefined, signal?: AbortSignal): Promise<void> {
     const key = this.#key(taskId, name);
     const write = this.#writes.get(key) ?? this.#begin(taskId, key, text);
     write.text = text;
-    if (!write.isOverdue) write.isOverdue = !(await this.#attempt('save', taskId, () => write.done, signal));
+    await this.#attempt('save', taskId, () => write.done, signal);
   }
 
   #begin(taskId: string, key: string, text: string | undefined): Write {
-    const write = { text, isOverdue: false } as Write;
+    const write = { text } as Write;
     this.#writes.set(key, write);
     write.done = this.#settle(taskId, key, write);
     return write;
   }
 
-  async #settle(taskId: string, key: string, write: Write): Promise<true> {
-    const { store, diagnostics } = this.options;
+  async #settle(taskId: string, key: string, write: Write): Promise<void> {
+    const { store, diagnostics } = this.#options;
     let text: string | undefined;
     do {
       text = write.text;
@@ -66,7 +72,6 @@ export class SteadyStore {
       }
     } while (text !== write.text);
     this.#writes.delete(key);
-    return true;
   }
 
   async #attempt<T>(
@@ -75,17 +80,26 @@ export class SteadyStore {
     work: () => T | Promise<T>,
     signal?: AbortSignal,
   ): Promise<T | undefined> {
-    const { timeoutMs, diagnostics } = this.options;
+    if (this.#late > 0) return undefined;
+    const { timeoutMs, diagnostics } = this.#options;
+    const call = (async () => work())();
     try {
-      return await limited(async () => work(), timeoutMs, signal);
+      return await limited(() => call, timeoutMs, signal);
     } catch (error) {
       throwIfAborted(signal);
       diagnostics({ kind: 'store-failure', operation, taskId, error });
+      if (error instanceof NetworkFailure) this.#await(call);
       return undefined;
     }
   }
 
+  #await(call: Promise<unknown>): void {
+    const back = (): void => void (this.#late -= 1);
+    this.#late += 1;
+    call.then(back, back);
+  }
+
   #key(taskId: string, name: string): string {
-    return `${this.options.namespace}:${taskId}:${name}`;
+    return `${this.#options.namespace}:${taskId}:${name}`;
   }
 }

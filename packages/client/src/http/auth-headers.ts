@@ -1,4 +1,4 @@
-import { limited, raced } from '../wait.js';
+import { limited, NetworkFailure, raced } from '../wait.js';
 import type { DiagnosticsListener } from '../diagnostics.js';
 import { TaskBridgeClientError } from '../errors.js';
 
@@ -21,35 +21,48 @@ export type AuthHeaderProvider = (
 
 /** The provider's headers, refreshed once for everybody who needs it at a time. */
 export class AuthHeaders {
+  readonly #provider: AuthHeaderProvider | undefined;
+  readonly #diagnostics: DiagnosticsListener;
+  /** How long a refresh may take: everybody waits for it. */
+  readonly #refreshTimeoutMs: number;
+  /** How often they have been refreshed. */
+  refreshes = 0;
   #refreshing: Promise<Record<string, string>> | undefined;
 
-  constructor(
-    private readonly provider: AuthHeaderProvider | undefined,
-    private readonly diagnostics: DiagnosticsListener,
-    /** How long a refresh may take: everybody waits for it. */
-    private readonly refreshTimeoutMs: number,
-  ) {}
+  constructor(provider: AuthHeaderProvider | undefined, diagnostics: DiagnosticsListener, refreshTimeoutMs: number) {
+    this.#provider = provider;
+    this.#diagnostics = diagnostics;
+    this.#refreshTimeoutMs = refreshTimeoutMs;
+  }
 
   get isConfigured(): boolean {
-    return this.provider !== undefined;
+    return this.#provider !== undefined;
   }
 
   /** Rejects with what the provider throws, and with the signal's reason. */
   async headers(context: AuthHeaderContext, signal?: AbortSignal): Promise<Record<string, string>> {
-    return (await raced(this.#refreshing ?? this.provider?.(context, false), signal)) ?? {};
+    try {
+      return (await raced(this.#refreshing ?? this.#provider?.(context, false), signal)) ?? {};
+    } catch (error) {
+      throw error instanceof TypeError ? new NetworkFailure(String(error), { cause: error }) : error;
+    }
   }
 
-  refreshed(context: AuthHeaderContext, signal?: AbortSignal): Promise<Record<string, string>> {
-    this.#refreshing ??= limited(() => this.#refresh(context), this.refreshTimeoutMs).finally(
+  /** After a 401 to headers from before so many refreshes: newer ones there are already, or a refresh. */
+  refreshed(context: AuthHeaderContext, refreshes: number, signal?: AbortSignal): Promise<Record<string, string>> {
+    if (refreshes !== this.refreshes) return this.headers(context, signal);
+    this.#refreshing ??= limited(() => this.#refresh(context), this.#refreshTimeoutMs).finally(
       () => (this.#refreshing = undefined),
     );
     return raced(this.#refreshing, signal);
   }
 
   async #refresh(context: AuthHeaderContext): Promise<Record<string, string>> {
-    this.diagnostics({ kind: 'token-refresh', operation: context.operation });
+    this.#diagnostics({ kind: 'token-refresh', operation: context.operation });
     try {
-      return (await this.provider?.(context, true)) ?? {};
+      const headers = (await this.#provider?.(context, true)) ?? {};
+      this.refreshes += 1;
+      return headers;
     } catch (error) {
       if (error instanceof TypeError) throw error;
       throw new TaskBridgeClientError('AUTHENTICATION_ERROR', 'No token', { cause: error });

@@ -36,15 +36,20 @@ export interface HttpClientOptions {
 
 /** Requests with the caller's identity: a 401 is tried once more with refreshed headers. */
 export class HttpClient {
-  constructor(private readonly options: HttpClientOptions) {}
+  readonly #options: HttpClientOptions;
+  constructor(options: HttpClientOptions) {
+    this.#options = options;
+  }
 
   /** One try; resolves with an answer of 2xx and rejects with {@link RequestRefusedError} or what the network says. */
   async send(request: HttpRequest): Promise<Response> {
-    const { auth } = this.options;
-    let response = await this.#fetch(request, await auth.headers(request, request.signal));
+    const { auth } = this.#options;
+    const identity = await auth.headers(request, request.signal);
+    const { refreshes } = auth;
+    let response = await this.#fetch(request, identity);
     if (response.status === 401 && auth.isConfigured) {
       void response.body?.cancel().catch(() => undefined);
-      response = await this.#fetch(request, await auth.refreshed(request, request.signal));
+      response = await this.#fetch(request, await auth.refreshed(request, refreshes, request.signal));
     }
     if (!response.ok) throw await refusalOf(response);
     return response;
@@ -63,7 +68,7 @@ export class HttpClient {
 
   /** Tries again after lost connections, 429 and 5xx, and waits while the device is offline. */
   async command<T>(request: HttpRequest): Promise<T> {
-    const { network, diagnostics, recovery, commandAttempts, commandTimeoutMs } = this.options;
+    const { network, diagnostics, recovery, commandAttempts, commandTimeoutMs } = this.#options;
     const { operation, signal } = request;
     for (let attempt = 1; ; attempt += 1) {
       await whenOnline(network, signal, () => diagnostics({ kind: 'offline' }));
@@ -85,13 +90,13 @@ export class HttpClient {
     const { method = 'GET', route, query, headers, body, signal } = request;
     const isForm = body instanceof FormData;
     const type: Record<string, string> = body === undefined || isForm ? {} : { 'content-type': 'application/json' };
-    const { fetch, baseUrl } = this.options;
+    const { fetch, baseUrl } = this.#options;
     const init: RequestInit = {
       method,
       redirect: 'manual',
       headers: { accept: 'application/json', ...type, ...headers, ...identity },
-      ...(body !== undefined && { body: isForm ? body : JSON.stringify(body) }),
-      ...(signal && { signal }),
+      body: isForm ? body : JSON.stringify(body),
+      signal,
     };
     return fetch(addressOf(baseUrl, route, query), init).catch(networkFailure);
   }

@@ -1,8 +1,8 @@
 /** A file to send with a create. */
 export interface TaskAttachment {
   name: string;
-  /** A stream is read to its end first, so that the request can be repeated. */
-  data: Blob | ReadableStream<Uint8Array> | ArrayBuffer | Uint8Array | string;
+  /** A stream, in Node also one of Node's, is read to its end first, so that the request can be repeated. */
+  data: Blob | ReadableStream<Uint8Array> | AsyncIterable<Uint8Array> | ArrayBuffer | Uint8Array | string;
   /** @default the blob's own, or `application/octet-stream` */
   contentType?: string | undefined;
 }
@@ -17,11 +17,11 @@ export async function multipartBody(fields: object, attachments: readonly TaskAt
   return form;
 }
 
-async function blobOf({ data, contentType }: TaskAttachment): Promise<Blob> {
-  const content = isStream(data) ? await new Response(data).blob() : (data as Blob | string);
-  return new Blob([content], { type: contentType ?? ((data as Partial<Blob>).type || 'application/octet-stream') });
-}
-
-function isStream(data: TaskAttachment['data']): data is ReadableStream<Uint8Array> {
-  return typeof (data as Partial<ReadableStream>).getReader === 'function';
+async function blobOf({ name, data, contentType }: TaskAttachment): Promise<Blob> {
+  const source = Object(data) as Partial<ReadableStream & Blob>;
+  // It would become the text "[object Object]".
+  if (source.constructor === Object) throw new TypeError(`The attachment ${name} has no data`);
+  const isStream = source.getReader || Symbol.asyncIterator in source;
+  const content = isStream ? await new Response(data as ReadableStream).blob() : (data as Blob | string);
+  return new Blob([content], { type: contentType ?? (source.type || 'application/octet-stream') });
 }

@@ -11,7 +11,10 @@ const MAX_NAME = 200;
  * leaves the old text or the new one.
  */
 export class FileStore implements CheckpointStore {
-  constructor(private readonly folder: string) {}
+  readonly #folder: string;
+  constructor(folder: string) {
+    this.#folder = folder;
+  }
 
   async getItem(key: string): Promise<string | undefined> {
     try {
@@ -23,7 +26,7 @@ export class FileStore implements CheckpointStore {
   }
 
   async setItem(key: string, value: string): Promise<void> {
-    await mkdir(this.folder, { recursive: true });
+    await mkdir(this.#folder, { recursive: true });
     const file = this.#fileOf(key);
     const draft = `${file}.${randomUUID()}.tmp`;
     try {
@@ -42,6 +45,6 @@ export class FileStore implements CheckpointStore {
   #fileOf(key: string): string {
     const name = encodeURIComponent(key).replaceAll('*', '%2A').replaceAll('.', '%2E');
     const short = name.length <= MAX_NAME ? name : createHash('sha256').update(key).digest('hex');
-    return path.join(this.folder, short);
+    return path.join(this.#folder, short);
   }
 }

@@ -54,10 +54,16 @@ export function viewOfSnapshot(before: TaskView, task: TaskSnapshot): TaskView {
   };
 }
 
-/** The view after one more event; one that it has counted already changes nothing. */
-export function viewAfter(before: TaskView, event: TaskEvent): TaskView {
-  if (before.lastEventId !== undefined && seqOf(event) <= seqOf({ eventId: before.lastEventId })) return before;
-  const view = { ...before, events: [...before.events, event], lastEventId: event.eventId };
+/** The view after these events; those that it has counted already change nothing. */
+export function viewAfter(before: TaskView, events: readonly TaskEvent[]): TaskView {
+  const { lastEventId = '0' } = before;
+  const fresh = events.filter((event) => seqOf(event) > seqOf({ eventId: lastEventId }));
+  if (fresh.length === 0) return before;
+  return { ...fresh.reduce(afterEvent, before), events: [...before.events, ...fresh] };
+}
+
+function afterEvent(before: TaskView, event: TaskEvent): TaskView {
+  const view = { ...before, lastEventId: event.eventId };
   switch (event.type) {
     case 'TASK_STARTED':
       return { ...view, status: 'RUNNING' };

@@ -46,13 +46,14 @@ export function useTask(taskId: string): UsedTask {
 
 /** A component's way to the watch that it shares. Rendering alone, as a server does, leaves nothing behind. */
 class SharedWatch {
+  readonly #context: TaskBridgeContext;
+  readonly #taskId: string;
   readonly unknown: TaskView;
   #watch: TaskWatch | undefined;
 
-  constructor(
-    private readonly context: TaskBridgeContext,
-    private readonly taskId: string,
-  ) {
+  constructor(context: TaskBridgeContext, taskId: string) {
+    this.#context = context;
+    this.#taskId = taskId;
     this.unknown = emptyView(taskId);
   }
 
@@ -65,19 +66,19 @@ class SharedWatch {
   readonly cancel: TaskWatch['cancel'] = (reason) => this.#own().cancel(reason);
 
   get #shared(): TaskWatch | undefined {
-    return watches.get(this.context.observer)?.get(this.taskId);
+    return watches.get(this.#context.observer)?.get(this.#taskId);
   }
 
   #own(): TaskWatch {
-    const { client, observer } = this.context;
-    this.#watch ??= new TaskWatch(client, observer, this.taskId, (isUsed) => this.#list(isUsed));
+    const { client, observer } = this.#context;
+    this.#watch ??= new TaskWatch(client, observer, this.#taskId, (isUsed) => this.#list(isUsed));
     return this.#watch;
   }
 
   #list(isUsed: boolean): void {
-    const known = watches.get(this.context.observer) ?? new Map<string, TaskWatch>();
-    watches.set(this.context.observer, known);
-    if (isUsed && this.#watch) known.set(this.taskId, this.#watch);
-    else known.delete(this.taskId);
+    const known = watches.get(this.#context.observer) ?? new Map<string, TaskWatch>();
+    watches.set(this.#context.observer, known);
+    if (isUsed && this.#watch) known.set(this.#taskId, this.#watch);
+    else known.delete(this.#taskId);
   }
 }

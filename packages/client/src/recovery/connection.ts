@@ -36,6 +36,8 @@ export class Connection {
   /** Set by whoever knows what is new. */
   hasDelivered = false;
   hasOpened = false;
+  readonly name: TransportName;
+  readonly #recovery: Deadlines;
   #openedAt = 0;
   readonly #frames: AsyncIterator<TransportFrame>;
   readonly #abort: AbortController;
@@ -47,16 +49,14 @@ export class Connection {
   constructor(
     /** Of the ladder. */
     readonly rung: number,
-    private readonly transport: TaskTransport,
+    transport: TaskTransport,
     { signal, ...subscription }: Subscription,
-    private readonly recovery: Deadlines,
+    recovery: Deadlines,
   ) {
+    this.name = transport.name;
+    this.#recovery = recovery;
     ({ controller: this.#abort, release: this.#release } = childOf(signal));
     this.#frames = transport.open({ ...subscription, signal: this.#abort.signal });
-  }
-
-  get name(): TransportName {
-    return this.transport.name;
   }
 
   /** The next step; asking again before {@link take} gives the same one. */
@@ -66,8 +66,9 @@ export class Connection {
   }
 
   /** The step has been looked at. */
-  take(): void {
+  take(step: ConnectionStep): ConnectionStep {
     this.#pending = undefined;
+    return step;
   }
 
   /** Ends it from outside, because the network is another one now. */
@@ -85,7 +86,7 @@ export class Connection {
   }
 
   #step(): Promise<ConnectionStep> {
-    const { openTimeoutMs, livenessTimeoutMs } = this.recovery;
+    const { openTimeoutMs, livenessTimeoutMs } = this.#recovery;
     return new Promise((resolve) => {
       const settle = (step: ConnectionStep): void => {
         cancelTimer();
@@ -112,7 +113,7 @@ export class Connection {
   endedBy(reason: EndReason, error?: unknown): ConnectionEnd {
     const { hasOpened, hasDelivered } = this;
     const { retryAfterMs } = (error ?? {}) as Partial<RequestRefusedError>;
-    const silentMs = reason === 'silent' ? this.recovery.livenessTimeoutMs : 0;
+    const silentMs = reason === 'silent' ? this.#recovery.livenessTimeoutMs : 0;
     const hasLasted = hasOpened && performance.now() - this.#openedAt >= LASTING_MS + silentMs;
     return { reason, hasOpened, hasDelivered, hasLasted, retryAfterMs, error };
   }

@@ -24,15 +24,26 @@ export interface NextTry {
   pauses: boolean;
 }
 
-export const FIRST_TRY: LadderState = { rung: 0, fruitlessHere: 0, fruitless: 0, failures: 0, climbs: 0 };
+const NOTHING_LOST = { fruitlessHere: 0, fruitless: 0, failures: 0 };
+
+export const FIRST_TRY: LadderState = { rung: 0, climbs: 0, ...NOTHING_LOST };
 
 /** Opened connections in a row that bring nothing before their transport counts as one that does not work. */
 const FRUITLESS_LIMIT = 2;
 
 /** Decides on the transport after a connection has ended; `rungs` is how many there are. */
 export function afterEnd(state: LadderState, end: ConnectionEnd, rungs: number, policy: RecoveryPolicy): NextTry {
-  const isFruitful = end.hasDelivered || end.hasLasted || end.reason === 'interrupted';
-  return policy === 'FAST_CYCLE' ? cycle(state, isFruitful, rungs) : descend(state, end, isFruitful, rungs);
+  const cycles = policy === 'FAST_CYCLE';
+  if (end.hasDelivered || end.hasLasted || end.reason === 'interrupted') {
+    return { state: { ...state, ...NOTHING_LOST, rung: cycles ? 0 : state.rung }, pauses: !cycles };
+  }
+  const fruitless = state.fruitless + 1;
+  const fruitlessHere = state.fruitlessHere + 1;
+  const stays = !cycles && end.hasOpened && end.reason !== 'silent' && fruitlessHere < FRUITLESS_LIMIT;
+  const rung = stays ? state.rung : (state.rung + 1) % rungs;
+  const pauses = stays || (cycles ? fruitless % rungs : rung) === 0;
+  const failures = state.failures + Number(pauses);
+  return { state: { ...state, rung, fruitless, failures, fruitlessHere: stays ? fruitlessHere : 0 }, pauses };
 }
 
 /** The state on a better transport that has just opened. */
@@ -42,29 +53,5 @@ export function afterClimb(state: LadderState, rung: number): LadderState {
 
 /** The state after a connection on this rung has brought something new. */
 export function afterDelivery(state: LadderState): LadderState {
-  const climbs = state.rung === 0 ? 0 : state.climbs;
-  return { ...state, fruitlessHere: 0, fruitless: 0, failures: 0, climbs };
-}
-
-function cycle(state: LadderState, isFruitful: boolean, rungs: number): NextTry {
-  if (isFruitful) return { state: { ...FIRST_TRY, climbs: state.climbs }, pauses: false };
-  const fruitless = state.fruitless + 1;
-  const pauses = fruitless % rungs === 0;
-  const failures = state.failures + (pauses ? 1 : 0);
-  return { state: { ...state, rung: (state.rung + 1) % rungs, fruitless, failures }, pauses };
-}
-
-function descend(state: LadderState, end: ConnectionEnd, isFruitful: boolean, rungs: number): NextTry {
-  if (isFruitful) return { state: { ...state, fruitlessHere: 0, fruitless: 0, failures: 0 }, pauses: true };
-  const fruitless = state.fruitless + 1;
-  const fruitlessHere = state.fruitlessHere + 1;
-  if (end.hasOpened && end.reason !== 'silent' && fruitlessHere < FRUITLESS_LIMIT) {
-    return { state: { ...state, fruitless, fruitlessHere, failures: state.failures + 1 }, pauses: true };
-  }
-  const isLast = state.rung + 1 >= rungs;
-  const failures = state.failures + (isLast ? 1 : 0);
-  return {
-    state: { ...state, rung: isLast ? 0 : state.rung + 1, fruitlessHere: 0, fruitless, failures },
-    pauses: isLast,
-  };
+  return { ...state, ...NOTHING_LOST, climbs: state.rung === 0 ? 0 : state.climbs };
 }

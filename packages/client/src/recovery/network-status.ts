@@ -10,16 +10,16 @@ export interface NetworkStatus {
 /** Looked at this often besides, because `online` events get lost while a device sleeps. */
 const RECHECK_MS = 5_000;
 
+const CHANGES = ['online', 'offline'];
+
 /** What `navigator.onLine` says; always online where there is none. */
 export const BROWSER_NETWORK: NetworkStatus = {
   isOnline: () => (globalThis as { navigator?: { onLine?: boolean } }).navigator?.onLine !== false,
   subscribe(changed) {
     const events = globalThis as Partial<Pick<EventTarget, 'addEventListener' | 'removeEventListener'>>;
-    events.addEventListener?.('online', changed);
-    events.addEventListener?.('offline', changed);
+    for (const type of CHANGES) events.addEventListener?.(type, changed);
     return () => {
-      events.removeEventListener?.('online', changed);
-      events.removeEventListener?.('offline', changed);
+      for (const type of CHANGES) events.removeEventListener?.(type, changed);
     };
   },
 };
@@ -28,17 +28,7 @@ export const BROWSER_NETWORK: NetworkStatus = {
 export async function whenOnline(network: NetworkStatus, signal?: AbortSignal, onWait?: () => void): Promise<void> {
   if (network.isOnline()) return;
   onWait?.();
-  await abortable<void>(signal, (resolve) => {
-    const check = (): void => {
-      if (network.isOnline()) resolve();
-    };
-    const unsubscribe = network.subscribe(check);
-    const timer = setInterval(check, RECHECK_MS);
-    return () => {
-      unsubscribe();
-      clearInterval(timer);
-    };
-  });
+  while (!network.isOnline()) await pause(RECHECK_MS, network, signal);
 }
 
 /** Waits, but no longer than until the device comes back online. */

@@ -1,5 +1,5 @@
 import { onAbort, throwIfAborted } from '../abort.js';
-import type { DiagnosticsListener } from '../diagnostics.js';
+import type { Diagnostic, DiagnosticsListener } from '../diagnostics.js';
 import { TaskBridgeClientError } from '../errors.js';
 import type { TaskTransport, TransportFrame } from '../transports/transport.js';
 import { backoffMs } from './backoff.js';
@@ -8,6 +8,8 @@ import { afterClimb, afterDelivery, afterEnd, FIRST_TRY, type LadderState } from
 import { type NetworkStatus, pause, whenOnline } from './network-status.js';
 import { after } from '../wait.js';
 import { climbDelayMs, type RecoveryOptions } from './recovery-options.js';
+
+type DistributiveOmit<T, Name extends PropertyKey> = T extends unknown ? Omit<T, Name> : never;
 
 export interface ReconnectingStreamOptions {
   taskId: string;
@@ -26,6 +28,7 @@ export interface ReconnectingStreamOptions {
  * ladder says. Frames may come twice; order and duplicates are the reader's business.
  */
 export class ReconnectingStream {
+  readonly #options: ReconnectingStreamOptions;
   #state: LadderState = FIRST_TRY;
   #current: Connection | undefined;
   /** By a better transport, tried beside the current one. */
@@ -34,7 +37,8 @@ export class ReconnectingStream {
   #wasOnline: boolean;
   readonly #release: () => void;
 
-  constructor(private readonly options: ReconnectingStreamOptions) {
+  constructor(options: ReconnectingStreamOptions) {
+    this.#options = options;
     const { network, signal } = options;
     this.#wasOnline = network.isOnline();
     const unsubscribe = network.subscribe(() => this.#networkChanged());
@@ -48,7 +52,7 @@ export class ReconnectingStream {
   /** The next frame; rejects when the server refuses, when too much has failed, and with the signal's reason. */
   async next(): Promise<TransportFrame> {
     for (;;) {
-      throwIfAborted(this.options.signal);
+      throwIfAborted(this.#options.signal);
       const current = (this.#current ??= await this.#connect());
       const step = await this.#step(current);
       if (step && 'frame' in step) return this.#noted(step.frame);
@@ -77,14 +81,14 @@ export class ReconnectingStream {
 
   /** What comes next of the current connection, or of the better one that takes its place; `undefined`: look again. */
   async #step(current: Connection): Promise<ConnectionStep | undefined> {
-    if (this.#state.rung === 0) return this.#taken(current, await current.next());
+    if (this.#state.rung === 0) return current.take(await current.next());
     this.#climb ??= performance.now() < this.#climbAt ? undefined : this.#open(0);
     const climb = this.#climb;
     const waits = [current.next().then((step) => ({ step, from: current }))];
     if (climb) waits.push(climb.next().then((step) => ({ step, from: climb })));
     const first = await this.#firstOf(waits);
     if (first === undefined) return undefined;
-    const step = this.#taken(first.from, first.step);
+    const step = first.from.take(first.step);
     return first.from === climb ? this.#climbed(climb, step) : step;
   }
 
@@ -96,11 +100,6 @@ export class ReconnectingStream {
       cancelTimer = after(this.#climbAt - performance.now(), () => resolve(undefined));
     });
     return Promise.race([...waits, climbTime]).finally(() => cancelTimer?.());
-  }
-
-  #taken(connection: Connection, step: ConnectionStep): ConnectionStep {
-    connection.take();
-    return step;
   }
 
   #climbed(connection: Connection, step: ConnectionStep): ConnectionStep | undefined {
@@ -119,71 +118,71 @@ export class ReconnectingStream {
   }
 
   async #recover(connection: Connection, end: ConnectionEnd): Promise<void> {
-    const { options } = this;
+    const { signal, transports, recovery } = this.#options;
     const before = this.#state;
     this.#current = undefined;
     this.#climb?.close();
     this.#climb = undefined;
     this.#lost(connection, end);
-    throwIfAborted(options.signal);
+    throwIfAborted(signal);
     if (end.reason === 'refused') throw end.error;
-    const { state, pauses } = afterEnd(before, end, options.transports.length, options.recovery.policy);
-    if (state.failures > 0 && state.failures >= options.recovery.maxFailures) {
+    const { state, pauses } = afterEnd(before, end, transports.length, recovery.policy);
+    if (state.failures > 0 && state.failures >= recovery.maxFailures) {
       throw new TaskBridgeClientError('CONNECTION_FAILED', 'Too many failures', { cause: end.error });
     }
     this.#moveTo(state, end.reason);
-    const retryAfterMs = end.retryAfterMs ?? 0;
-    if (pauses || retryAfterMs > 0) await this.#pause(end, pauses ? state.failures : 0, retryAfterMs);
+    if (pauses || end.retryAfterMs) await this.#pause(end, pauses ? state.failures : 0);
   }
 
-  async #pause({ error }: ConnectionEnd, failures: number, retryAfterMs: number): Promise<void> {
-    const { recovery, network, signal, diagnostics, taskId } = this.options;
-    const delayMs = backoffMs(Math.max(0, failures - 1), recovery, retryAfterMs);
-    diagnostics({ kind: 'retry', operation: 'stream', taskId, attempt: failures, delayMs, error });
+  async #pause({ error, retryAfterMs }: ConnectionEnd, attempt: number): Promise<void> {
+    const { recovery, network, signal } = this.#options;
+    const delayMs = backoffMs(Math.max(0, attempt - 1), recovery, retryAfterMs);
+    this.#tell({ kind: 'retry', operation: 'stream', attempt, delayMs, error });
     await pause(delayMs, network, signal);
   }
 
   async #connect(): Promise<Connection> {
-    const { network, signal, diagnostics, taskId } = this.options;
-    await whenOnline(network, signal, () => diagnostics({ kind: 'offline', taskId }));
+    const { network, signal } = this.#options;
+    await whenOnline(network, signal, () => this.#tell({ kind: 'offline' }));
     return this.#open(this.#state.rung);
   }
 
   #open(rung: number): Connection {
-    const { transports, taskId, signal, recovery, cursor, diagnostics } = this.options;
+    const { transports, taskId, signal, recovery, cursor } = this.#options;
     const transport = transports[rung];
     const afterEventId = cursor();
-    diagnostics({ kind: 'connecting', taskId, transport: transport.name, afterEventId });
+    this.#tell({ kind: 'connecting', transport: transport.name, afterEventId });
     return new Connection(rung, transport, { taskId, afterEventId, signal }, recovery);
   }
 
   #lost(connection: Connection, { reason, error }: ConnectionEnd): void {
     connection.close();
-    const { diagnostics, taskId } = this.options;
-    diagnostics({ kind: 'disconnected', taskId, transport: connection.name, reason, error });
+    this.#tell({ kind: 'disconnected', transport: connection.name, reason, error });
   }
 
   #noted(frame: TransportFrame): TransportFrame {
     if (frame.kind === 'open' && this.#current) {
-      const { diagnostics, taskId, cursor } = this.options;
-      diagnostics({ kind: 'connected', taskId, transport: this.#current.name, afterEventId: cursor() });
+      this.#tell({ kind: 'connected', transport: this.#current.name, afterEventId: this.#options.cursor() });
     }
     return frame;
   }
 
   #moveTo(state: LadderState, reason: string): void {
-    const { transports, taskId, diagnostics, recovery } = this.options;
-    const from = transports[this.#state.rung];
-    const to = transports[state.rung];
-    const kind = state.rung > this.#state.rung ? 'fallback' : 'climb';
-    if (from !== to) diagnostics({ kind, taskId, from: from.name, to: to.name, reason });
+    const { transports, recovery } = this.#options;
+    const [from, to] = [this.#state, state].map(({ rung }) => transports[rung].name);
+    if (from !== to) this.#tell({ kind: state.rung > this.#state.rung ? 'fallback' : 'climb', from, to, reason });
     this.#climbAt = performance.now() + climbDelayMs(state.climbs, recovery);
     this.#state = state;
   }
 
+  #tell(what: DistributiveOmit<Diagnostic, 'taskId'>): void {
+    const { taskId, diagnostics } = this.#options;
+    diagnostics({ ...what, taskId } as Diagnostic);
+  }
+
   /** Another network may carry what the one before did not, and none of its connections. */
   #networkChanged(): void {
-    const isOnline = this.options.network.isOnline();
+    const isOnline = this.#options.network.isOnline();
     if (isOnline && !this.#wasOnline) {
       this.#moveTo(FIRST_TRY, 'online again');
       this.#current?.interrupt();

@@ -20,16 +20,19 @@ export interface TaskObservationOptions extends Omit<ReconnectingStreamOptions, 
 
 /** One consumer's way through a log: each event once, in order, remembered when the consumer comes back for the next. */
 export class TaskObservation {
+  readonly #options: TaskObservationOptions;
   #seq = 0;
   /** After which event something was missing last. */
   #holeAfter: number | undefined;
   /** The consumer knows how the task has ended. */
   #hasEnded = false;
 
-  constructor(private readonly options: TaskObservationOptions) {}
+  constructor(options: TaskObservationOptions) {
+    this.#options = options;
+  }
 
   async *events(): AsyncGenerator<TaskEvent, void> {
-    const { taskId, lastEventId, checkpoints, signal, onEnd } = this.options;
+    const { taskId, lastEventId, checkpoints, signal, onEnd } = this.#options;
     checked(taskId);
     const stored = lastEventId === undefined ? await checkpoints?.lastEventId(taskId, signal) : undefined;
     try {
@@ -48,8 +51,8 @@ export class TaskObservation {
 
   async *#from(lastEventId: string | undefined): AsyncGenerator<TaskEvent, void> {
     this.#seq = seqFrom(lastEventId);
-    const { taskId, checkpoints } = this.options;
-    const stream = new ReconnectingStream({ ...this.options, cursor: () => idOf(this.#seq) });
+    const { taskId, checkpoints } = this.#options;
+    const stream = new ReconnectingStream({ ...this.#options, cursor: () => idOf(this.#seq) });
     const endReading = checkpoints?.beginReading(taskId);
     try {
       yield* this.#follow(stream);
@@ -61,7 +64,7 @@ export class TaskObservation {
 
   /** True when the stored checkpoint was at fault, so that the log can be read from its start. */
   async #hasDropped(stored: string | undefined, error: unknown): Promise<boolean> {
-    const { taskId, checkpoints, diagnostics, signal } = this.options;
+    const { taskId, checkpoints, diagnostics, signal } = this.#options;
     const { code } = (error ?? {}) as { code?: unknown };
     if (code === 'TASK_NOT_FOUND') await checkpoints?.clear(taskId, signal);
     if (code !== 'INVALID_CURSOR' || stored === undefined || this.#seq !== parseCursor(stored)) return false;
@@ -95,7 +98,7 @@ export class TaskObservation {
   /** `undefined` when it cannot be had now: the stream begins again, like after any other failure. */
   async #snapshot(stream: ReconnectingStream): Promise<TaskSnapshot | undefined> {
     try {
-      return await this.options.snapshot();
+      return await this.#options.snapshot();
     } catch (error) {
       await stream.restart(error);
       return undefined;
@@ -124,26 +127,27 @@ export class TaskObservation {
   }
 
   async #isAnswered(event: TaskEvent): Promise<boolean> {
-    const { checkpoints, taskId, signal } = this.options;
+    const { checkpoints, taskId, signal } = this.#options;
     if (event.type !== 'TASK_SUSPENDED' || !checkpoints) return false;
     return checkpoints.isAnswered(taskId, event.suspension.suspendId, signal);
   }
 
   async #taken(event: TaskEvent): Promise<void> {
     this.#seq = seqOf(event);
-    const { taskId, checkpoints, signal } = this.options;
+    const { taskId, checkpoints, signal } = this.#options;
     if (!isTerminalEvent(event)) await checkpoints?.save(taskId, event.eventId, signal);
   }
 
   /** False when nothing is missing after what the consumer has had. */
   async #skip(gap: EventGap): Promise<boolean> {
-    const { taskId, onGap, signal } = this.options;
+    const { taskId, onGap, signal } = this.#options;
     const retainedFrom = seqFrom(gap.retainedFromEventId);
     if (retainedFrom <= this.#seq + 1) return false;
     const missing = { ...gap, taskId, afterEventId: idOf(this.#seq) };
     if (!onGap) throw new TaskGapError(missing);
     const choice = await raced(onGap(missing), signal);
-    this.#seq = choice === 'skip-to-snapshot' ? seqFrom(gap.snapshot.lastEventId ?? '') : retainedFrom - 1;
+    const shown = choice === 'skip-to-snapshot' ? seqFrom(gap.snapshot.lastEventId ?? '') : 0;
+    this.#seq = Math.max(retainedFrom - 1, shown);
     return true;
   }
 

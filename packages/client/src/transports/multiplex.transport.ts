@@ -1,14 +1,13 @@
 import { SUBSCRIPTION_REFUSAL_CODES, type SubscriptionEndedFrame } from '@taskbridge/protocol';
 import { throwIfAborted } from '../abort.js';
-import type { DiagnosticsListener } from '../diagnostics.js';
 import { RequestRefusedError } from '../errors.js';
-import type { Deadlines } from '../recovery/connection.js';
 import { limited } from '../wait.js';
 import type { Mailbox } from './mailbox.js';
 import { type SharedMessage, SharedSocket } from './shared-socket.js';
 import { errorOfClose } from './socket-close.js';
 import type { SocketOpener } from './socket-opener.js';
 import { type Subscription, subscribeRequest, type TaskTransport, type TransportFrame } from './transport.js';
+import type { TransportParts } from './transports.js';
 import { WireFrames } from './wire-frames.js';
 
 interface BegunSubscription {
@@ -18,16 +17,17 @@ interface BegunSubscription {
 
 /** Many tasks on one WebSocket; another one is opened when the server takes no more on the first. */
 export class MultiplexTransport implements TaskTransport {
+  readonly #opener: SocketOpener;
+  readonly #parts: TransportParts;
   readonly name = 'websocket';
   #sockets: SharedSocket[] = [];
   /** One at a time: subscriptions that come together find the first one's socket. */
   #connecting: Promise<unknown> = Promise.resolve();
 
-  constructor(
-    private readonly opener: SocketOpener,
-    private readonly diagnostics: DiagnosticsListener,
-    private readonly recovery: Deadlines,
-  ) {}
+  constructor(opener: SocketOpener, parts: TransportParts) {
+    this.#opener = opener;
+    this.#parts = parts;
+  }
 
   close(): void {
     for (const socket of this.#sockets) socket.close();
@@ -55,33 +55,33 @@ export class MultiplexTransport implements TaskTransport {
       throwIfAborted(signal);
       const socket = this.#socketFor(taskId);
       if (socket) {
-        const ticket = this.opener.usesTickets ? await this.opener.ticket(taskId, signal) : undefined;
-        const ticketed = { ...request, ...(ticket !== undefined && { ticket }) };
-        if (socket.canTake(taskId)) return { socket, mailbox: socket.subscribe(ticketed) };
+        const ticket = this.#opener.usesTickets ? await this.#opener.ticket(taskId, signal) : undefined;
+        if (socket.canTake(taskId)) return { socket, mailbox: socket.subscribe({ ...request, ticket }) };
       } else {
         const fresh = await this.#inTurn(signal, async (own) =>
           this.#socketFor(taskId) ? undefined : this.#connect(taskId, own),
         );
-        if (fresh) return { socket: fresh, mailbox: fresh.subscribe(request) };
+        if (fresh?.canTake(taskId)) return { socket: fresh, mailbox: fresh.subscribe(request) };
       }
     }
   }
 
   #socketFor(taskId: string): SharedSocket | undefined {
-    for (const socket of this.#sockets) if (socket.isSilent(this.recovery.livenessTimeoutMs)) socket.close();
+    for (const socket of this.#sockets) if (socket.isSilent(this.#parts.recovery.livenessTimeoutMs)) socket.close();
     return this.#sockets.find((socket) => socket.canTake(taskId));
   }
 
   /** Others wait for it: one that hangs leaves them the other half of their time. */
   #inTurn<T>(signal: AbortSignal, work: (signal: AbortSignal) => Promise<T>): Promise<T> {
-    const turn = this.#connecting.then(() => limited(work, this.recovery.openTimeoutMs / 2, signal));
+    const turn = this.#connecting.then(() => limited(work, this.#parts.recovery.openTimeoutMs / 2, signal));
     this.#connecting = turn.catch(() => undefined);
     return turn;
   }
 
   /** The ticket that opens a connection is good for its first subscription too. */
   async #connect(taskId: string, signal: AbortSignal): Promise<SharedSocket> {
-    const shared = new SharedSocket(await this.opener.open(taskId, signal));
+    const shared = new SharedSocket(await this.#opener.open(taskId, signal));
+    if (signal.aborted) shared.close();
     this.#sockets = [...this.#sockets.filter((one) => !one.isOver), shared];
     return shared;
   }
@@ -91,7 +91,7 @@ export class MultiplexTransport implements TaskTransport {
     mailbox: Mailbox<SharedMessage>,
     { taskId, signal }: Subscription,
   ): AsyncGenerator<TransportFrame, SubscriptionEndedFrame> {
-    const wire = new WireFrames(taskId, this.name, this.diagnostics);
+    const wire = new WireFrames(taskId, this.name, this.#parts.diagnostics);
     for (let isOpen = false; ;) {
       const message = await mailbox.next(signal);
       if (message === null) {

@@ -18,27 +18,29 @@ const IDLE_MS = 5_000;
 
 /** One multiplexed WebSocket, and who reads what of it. */
 export class SharedSocket {
+  readonly #socket: Socket;
   /** The server takes no more subscriptions on it. */
   isFull = false;
   /** By lower-case id; `undefined` while the end of the subscription is awaited. */
   readonly #readers = new Map<string, Mailbox<SharedMessage> | undefined>();
-  readonly #stop = new AbortController();
   #over: SocketClose | undefined;
   #lastMessageAt = performance.now();
   #aliveAt = 0;
   #idle: ReturnType<typeof setTimeout> | undefined;
 
-  constructor(private readonly socket: Socket) {
+  constructor(socket: Socket) {
+    this.#socket = socket;
+    this.#closeWhenIdle();
     this.#read().catch(() => undefined);
   }
 
   get isOver(): boolean {
-    return this.socket.isOver;
+    return this.#socket.isOver;
   }
 
   /** A task can be subscribed to once at a time. */
   canTake(taskId: string): boolean {
-    return !this.socket.isOver && !this.isFull && !this.#readers.has(taskId.toLowerCase());
+    return !this.#socket.isOver && !this.isFull && !this.#readers.has(taskId.toLowerCase());
   }
 
   /** Nothing has come for so long that it is not to be trusted. */
@@ -52,7 +54,7 @@ export class SharedSocket {
     this.#readers.set(request.taskId.toLowerCase(), mailbox);
     clearTimeout(this.#idle);
     if (this.#over) mailbox.push(this.#over);
-    this.socket.send({ ...request, multiplex: true });
+    this.#socket.send({ ...request, multiplex: true });
     return mailbox;
   }
 
@@ -62,20 +64,19 @@ export class SharedSocket {
     if (this.#readers.get(key) !== mailbox) return;
     this.#readers.set(key, undefined);
     const request: WebSocketUnsubscribeRequest = { action: 'unsubscribe', taskId };
-    this.socket.send(request);
+    this.#socket.send(request);
     this.#closeWhenIdle();
   }
 
   close(): void {
     clearTimeout(this.#idle);
-    this.#stop.abort();
-    this.socket.close();
+    this.#socket.close();
     this.#end({ code: 1006, reason: 'closed here' });
   }
 
   async #read(): Promise<void> {
     for (;;) {
-      const message = await this.socket.next(this.#stop.signal);
+      const message = await this.#socket.next();
       this.#lastMessageAt = performance.now();
       if (typeof message !== 'string') return this.#end(message);
       this.#dispatch(message);
@@ -98,7 +99,7 @@ export class SharedSocket {
     const mailbox = this.#readers.get(key);
     if (mailbox === undefined) return;
     mailbox.push(message);
-    if (mailbox.size < MAX_UNREAD) return;
+    if (mailbox.load < MAX_UNREAD) return;
     this.unsubscribe(key, mailbox);
     mailbox.push({ code: 1013, reason: 'too far behind' });
   }
@@ -114,7 +115,7 @@ export class SharedSocket {
   #sayAlive(): void {
     if (this.#lastMessageAt < this.#aliveAt) return;
     this.#aliveAt = this.#lastMessageAt + ALIVE_EVERY_MS;
-    for (const mailbox of this.#readers.values()) if (mailbox?.size === 0) mailbox.push(null);
+    for (const mailbox of this.#readers.values()) if (mailbox?.load === 0) mailbox.push(null);
   }
 
   #end(close: SocketClose): void {

@@ -20,25 +20,31 @@ interface SocketSettings {
 
 /** Opens sockets that prove who asks. */
 export class SocketOpener {
-  constructor(
-    private readonly http: HttpClient,
-    private readonly auth: AuthHeaders,
-    private readonly routes: TaskRoutes,
-    private readonly settings: SocketSettings,
-  ) {}
+  readonly #http: HttpClient;
+  readonly #auth: AuthHeaders;
+  readonly #routes: TaskRoutes;
+  readonly #settings: SocketSettings;
+  constructor(http: HttpClient, auth: AuthHeaders, routes: TaskRoutes, settings: SocketSettings) {
+    this.#http = http;
+    this.#auth = auth;
+    this.#routes = routes;
+    this.#settings = settings;
+  }
 
   get usesTickets(): boolean {
-    return this.settings.webSocketAuth === 'ticket';
+    return this.#settings.webSocketAuth === 'ticket';
   }
 
   /** For a connection that begins with this task. A 401, where it can be seen, is tried once more with refreshed headers. */
   async open(taskId: string, signal: AbortSignal): Promise<Socket> {
     const context = { operation: 'stream', taskId };
     if (this.usesTickets) return this.#socket({}, signal, await this.ticket(taskId, signal));
-    if (this.settings.webSocketAuth === 'none') return this.#socket({}, signal);
-    const socket = await this.#socket(await this.auth.headers(context, signal), signal);
-    if (!socket.isUnauthorized || !this.auth.isConfigured) return socket;
-    const again = await this.#socket(await this.auth.refreshed(context, signal), signal);
+    if (this.#settings.webSocketAuth === 'none') return this.#socket({}, signal);
+    const identity = await this.#auth.headers(context, signal);
+    const { refreshes } = this.#auth;
+    const socket = await this.#socket(identity, signal);
+    if (!socket.isUnauthorized || !this.#auth.isConfigured) return socket;
+    const again = await this.#socket(await this.#auth.refreshed(context, refreshes, signal), signal);
     if (!again.isUnauthorized) return again;
     throw new RequestRefusedError('AUTHENTICATION_ERROR', 'The upgrade got a 401', { status: 401 });
   }
@@ -49,16 +55,16 @@ export class SocketOpener {
       operation: 'ticket',
       taskId,
       method: 'POST',
-      route: this.routes.tickets(taskId),
+      route: this.#routes.tickets(taskId),
       signal,
       answer: 'ticket',
     } as const;
-    return (await this.http.json<{ ticket: string }>(request)).ticket;
+    return (await this.#http.json<{ ticket: string }>(request)).ticket;
   }
 
   async #socket(identity: Record<string, string>, signal: AbortSignal, ticket?: string): Promise<Socket> {
-    const { webSocket, baseUrl, webSocketAuth } = this.settings;
-    const address = webSocketAddress(addressOf(baseUrl, this.routes.webSocket(), { ticket }));
+    const { webSocket, baseUrl, webSocketAuth } = this.#settings;
+    const address = webSocketAddress(addressOf(baseUrl, this.#routes.webSocket(), { ticket }));
     const protocols = webSocketAuth === 'subprotocol' ? ['taskbridge', ...bearer(identity)] : [];
     const socket = new Socket(
       new webSocket(address, protocols, { headers: webSocketAuth === 'header' ? identity : {} }),

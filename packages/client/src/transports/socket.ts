@@ -9,19 +9,21 @@ export interface SocketClose {
 }
 
 /**
- * A reader that is this far behind is cut off: nothing else would slow the server down. It reads what it has, and goes
+ * A reader with this load before it is cut off: nothing else would slow the server down. It reads what it has, and goes
  * on with a new connection from there.
  */
 export const MAX_UNREAD = 5_000;
 
 /** A WebSocket whose messages wait to be read. */
 export class Socket {
+  readonly #webSocket: WebSocketLike & { terminate?(): void };
   readonly #messages = new Mailbox<string | SocketClose>();
   #hasOpened = false;
   #end: SocketClose | undefined;
   #settled: () => void = () => undefined;
 
-  constructor(private readonly webSocket: WebSocketLike & { terminate?(): void }) {
+  constructor(webSocket: WebSocketLike & { terminate?(): void }) {
+    this.#webSocket = webSocket;
     webSocket.onopen = () => {
       this.#hasOpened = true;
       this.#settled();
@@ -54,11 +56,11 @@ export class Socket {
   }
 
   send(frame: object): void {
-    if (!this.isOver) this.webSocket.send(JSON.stringify(frame));
+    if (!this.isOver) this.#webSocket.send(JSON.stringify(frame));
   }
 
   /** The next message, or how the socket ended once all messages are read. */
-  next(signal: AbortSignal): Promise<string | SocketClose> {
+  next(signal?: AbortSignal): Promise<string | SocketClose> {
     return this.#messages.next(signal);
   }
 
@@ -66,14 +68,14 @@ export class Socket {
   close(): void {
     if (this.isOver) return;
     this.#finish({ code: 1006, reason: 'closed here' });
-    if (this.webSocket.terminate) this.webSocket.terminate();
-    else this.webSocket.close();
+    if (this.#webSocket.terminate) this.#webSocket.terminate();
+    else this.#webSocket.close();
   }
 
   #receive(data: string): void {
     if (this.isOver) return;
     this.#messages.push(data);
-    if (this.#messages.size >= MAX_UNREAD) this.close();
+    if (this.#messages.load >= MAX_UNREAD) this.close();
   }
 
   #finish(end: SocketClose): void {

@@ -9,6 +9,8 @@ export class SseParser {
   /** The data of each message that this piece of text completes. */
   push(text: string): string[] {
     this.#rest += text;
+    // Most pieces of a long line end none.
+    if (!/[\r\n]/.test(text)) return [];
     // A CR at the very end may be the first half of a CRLF.
     const lines = this.#rest.split(/\r\n|\n|\r(?!$)/);
     this.#rest = lines.pop() ?? '';

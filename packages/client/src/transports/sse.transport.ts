@@ -1,37 +1,38 @@
-import type { DiagnosticsListener } from '../diagnostics.js';
-import type { HttpClient } from '../http/http-client.js';
-import type { TaskRoutes } from '../routes.js';
 import { SseParser } from './sse-parser.js';
 import { type Subscription, type TaskTransport, type TransportFrame, TransportUnsupportedError } from './transport.js';
+import type { TransportParts } from './transports.js';
 import { WireFrames } from './wire-frames.js';
 
 /** Server-sent events read by `fetch`, because a browser's `EventSource` can send no headers. */
 export class SseTransport implements TaskTransport {
+  readonly #parts: TransportParts;
+  /** How many more connections may be held. */
+  #free: number;
   readonly name = 'sse';
 
-  constructor(
-    private readonly http: HttpClient,
-    private readonly routes: TaskRoutes,
-    private readonly diagnostics: DiagnosticsListener,
-  ) {}
+  constructor(parts: TransportParts, free: number) {
+    this.#parts = parts;
+    this.#free = free;
+  }
 
   async *open(subscription: Subscription): AsyncGenerator<TransportFrame, void> {
-    const wire = new WireFrames(subscription.taskId, this.name, this.diagnostics);
-    let response: Response;
+    if (this.#free <= 0) throw new TransportUnsupportedError('Too many streams');
+    this.#free -= 1;
+    const wire = new WireFrames(subscription.taskId, this.name, this.#parts.diagnostics);
     try {
-      response = await this.#request(subscription);
-    } catch (error) {
-      yield wire.gapOf(error);
-      return;
+      const response = await this.#request(subscription).catch((error: unknown) => wire.gapOf(error));
+      if ('kind' in response) yield response;
+      else yield* this.#frames(response, wire);
+    } finally {
+      this.#free += 1;
     }
-    yield* this.#frames(response, wire);
   }
 
   #request({ taskId, afterEventId, signal }: Subscription): Promise<Response> {
-    return this.http.send({
+    return this.#parts.http.send({
       operation: 'stream',
       taskId,
-      route: this.routes.stream(taskId),
+      route: this.#parts.routes.stream(taskId),
       query: { lastEventId: afterEventId, gap: 'error' },
       headers: { accept: 'text/event-stream' },
       signal,

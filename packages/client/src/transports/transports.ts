@@ -14,7 +14,11 @@ import { WebSocketTransport } from './websocket.transport.js';
 
 const MAX_POLL_WAIT_MS = 25_000;
 
-interface TransportParts {
+/** Browsers have six connections to a server over HTTP/1.1, and commands need some. */
+const BROWSER_STREAMS = 2;
+
+/** What transports are made of. */
+export interface TransportParts {
   http: HttpClient;
   auth: AuthHeaders;
   routes: TaskRoutes;
@@ -24,17 +28,20 @@ interface TransportParts {
 
 /** The transports that can be used here, the best one first. */
 export class Transports {
+  readonly #parts: TransportParts;
   readonly all: readonly TaskTransport[];
 
+  readonly #maxStreams: number;
   /** `undefined` where there are no WebSockets. */
   readonly #sockets: SocketOpener | undefined;
 
-  constructor(
-    options: TaskBridgeClientOptions,
-    private readonly parts: TransportParts,
-  ) {
+  constructor(options: TaskBridgeClientOptions, parts: TransportParts) {
+    this.#parts = parts;
     const { http, auth, routes } = parts;
     const { baseUrl, webSocket = platformWebSocket(), transports: wanted = TRANSPORTS } = options;
+    const { process } = globalThis as { process?: { versions?: { node?: string } } };
+    const isLimited = wanted.includes('poll') && !process?.versions?.node;
+    this.#maxStreams = options.maxStreams ?? (isLimited ? BROWSER_STREAMS : Infinity);
     const { webSocketAuth = auth.isConfigured ? 'ticket' : 'none' } = options;
     this.#sockets = webSocket && new SocketOpener(http, auth, routes, { webSocket, baseUrl, webSocketAuth });
     this.all = wanted.map((name) => this.#make(name)).filter((transport) => transport !== undefined);
@@ -42,10 +49,10 @@ export class Transports {
   }
 
   #make(name: TransportName): TaskTransport | undefined {
-    const { http, routes, diagnostics, recovery } = this.parts;
+    const { diagnostics, recovery } = this.#parts;
     const waitMs = Math.min(MAX_POLL_WAIT_MS, recovery.livenessTimeoutMs / 2);
-    if (name === 'poll') return new PollTransport(http, routes, diagnostics, waitMs);
-    if (name === 'sse') return new SseTransport(http, routes, diagnostics);
+    if (name === 'poll') return new PollTransport(this.#parts, waitMs, this.#maxStreams);
+    if (name === 'sse') return new SseTransport(this.#parts, this.#maxStreams);
     if (this.#sockets) return new WebSocketTransport(this.#sockets, diagnostics);
     diagnostics({ kind: 'transport-missing', transport: name, reason: 'no WebSocket' });
     return undefined;
@@ -53,8 +60,7 @@ export class Transports {
 
   /** The same with one WebSocket for all tasks, and how to let go of it. */
   multiplexed(): { all: readonly TaskTransport[]; close: () => void } {
-    const { diagnostics, recovery } = this.parts;
-    const shared = this.#sockets && new MultiplexTransport(this.#sockets, diagnostics, recovery);
+    const shared = this.#sockets && new MultiplexTransport(this.#sockets, this.#parts);
     return {
       all: this.all.map((transport) => (shared && transport.name === 'websocket' ? shared : transport)),
       close: () => shared?.close(),

@@ -10,16 +10,18 @@ const NORMAL = 1000;
 
 /** A WebSocket for each task. */
 export class WebSocketTransport implements TaskTransport {
+  readonly #sockets: SocketOpener;
+  readonly #diagnostics: DiagnosticsListener;
   readonly name = 'websocket';
 
-  constructor(
-    private readonly sockets: SocketOpener,
-    private readonly diagnostics: DiagnosticsListener,
-  ) {}
+  constructor(sockets: SocketOpener, diagnostics: DiagnosticsListener) {
+    this.#sockets = sockets;
+    this.#diagnostics = diagnostics;
+  }
 
   async *open(subscription: Subscription): AsyncGenerator<TransportFrame, void> {
     const { taskId, signal } = subscription;
-    const socket = await this.sockets.open(taskId, signal);
+    const socket = await this.#sockets.open(taskId, signal);
     try {
       socket.send(subscribeRequest(subscription));
       yield* this.#frames(socket, taskId, signal);
@@ -29,7 +31,7 @@ export class WebSocketTransport implements TaskTransport {
   }
 
   async *#frames(socket: Socket, taskId: string, signal: AbortSignal): AsyncGenerator<TransportFrame, void> {
-    const wire = new WireFrames(taskId, this.name, this.diagnostics);
+    const wire = new WireFrames(taskId, this.name, this.#diagnostics);
     for (let isFirst = true; ; isFirst = false) {
       const message = await socket.next(signal);
       if (typeof message !== 'string') {

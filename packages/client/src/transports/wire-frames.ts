@@ -7,11 +7,14 @@ import type { TransportFrame, TransportName } from './transport.js';
 
 /** Reads the JSON documents of one connection, and reports each one. */
 export class WireFrames {
-  constructor(
-    private readonly taskId: string,
-    private readonly transport: TransportName,
-    private readonly diagnostics: DiagnosticsListener,
-  ) {}
+  readonly #taskId: string;
+  readonly #transport: TransportName;
+  readonly #diagnostics: DiagnosticsListener;
+  constructor(taskId: string, transport: TransportName, diagnostics: DiagnosticsListener) {
+    this.#taskId = taskId;
+    this.#transport = transport;
+    this.#diagnostics = diagnostics;
+  }
 
   /** Events, gaps, and everything else as a sign of life. */
   read(data: string): TransportFrame {
@@ -24,7 +27,7 @@ export class WireFrames {
 
   /** One event of a page. */
   event(raw: unknown, data = JSON.stringify(raw)): TransportFrame {
-    const event = toTaskEvent(raw, this.taskId);
+    const event = toTaskEvent(raw, this.#taskId);
     if (event === undefined) throw this.#malformed(data);
     if (event.type === 'UNKNOWN') this.#report('unknown-event', data);
     return { kind: 'event', event };
@@ -48,7 +51,7 @@ export class WireFrames {
   }
 
   #report(kind: 'raw-payload' | 'malformed-payload' | 'unknown-event', data: string): void {
-    this.diagnostics({ kind, taskId: this.taskId, transport: this.transport, data });
+    this.#diagnostics({ kind, taskId: this.#taskId, transport: this.#transport, data });
   }
 }
 

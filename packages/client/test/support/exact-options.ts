@@ -7,6 +7,10 @@ interface Settings {
   stream: ((taskId: string) => string) | undefined;
 }
 
+interface Input {
+  ticks: number;
+}
+
 export async function start(settings: Settings, lastEventId: string | undefined, key?: string): Promise<void> {
   const { authHeaderProvider, maxFailures, stream } = settings;
   const client = new TaskBridgeClient({
@@ -21,6 +25,8 @@ export async function start(settings: Settings, lastEventId: string | undefined,
     { taskType: 'x', clientRequestId: key, input: undefined },
     { signal: undefined },
   );
+  const input: Input = { ticks: 3 };
+  await client.startTask({ taskType: 'x', input });
   client.observeTaskEvents(taskId, options);
   await client.submitAction(taskId, { suspendId: 's', actionType: 'ok', clientActionId: key, payload: undefined });
   await client.listTasks({ status: undefined, cursor: key });
