@@ -11,7 +11,10 @@ export type ClientErrorCode =
   | 'TASK_FAILED'
   | 'TASK_CANCELLED';
 
-/** Everything this client throws, aborts apart: they throw the signal's reason. Branch on `code`. */
+/**
+ * Everything this client throws, apart from aborts, which throw the signal's reason, and from what the host's own
+ * `authHeaderProvider` and `onGap` throw. Branch on `code`.
+ */
 export class TaskBridgeClientError extends Error {
   /** One of {@link ClientErrorCode} or {@link ErrorCode}, or a code of the host's own. */
   readonly code: string;
