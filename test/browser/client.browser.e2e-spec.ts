@@ -104,6 +104,27 @@ describe('The client in Chromium', () => {
         };
       })`);
 
+    it('leaves connections for commands, however many tasks it follows without a WebSocket', async () => {
+      const ada = host.as('ada');
+      const taskIds = await Promise.all(Array.from({ length: 8 }, () => ada.create('steps')));
+      const request: FollowRequest = {
+        taskId: taskIds[0],
+        store: 'localStorage',
+        namespace: 'many',
+        transports: ['sse', 'poll'],
+      };
+      const asked = JSON.stringify(request);
+      await page.evaluate(`void (window.together = window.followTogether(${asked}, ${JSON.stringify(taskIds)}))`);
+      for (const code of ['first', 'second']) {
+        for (const taskId of taskIds) {
+          const { openSuspensions } = await ada.until(taskId, ({ openSuspensions: [one] }) => one?.reasonCode === code);
+          const answered = JSON.stringify({ ...request, taskId });
+          await page.evaluate(`window.answer(${answered}, '${openSuspensions[0].suspendId}', 'go')`);
+        }
+      }
+      expect(await page.evaluate('window.together')).toEqual(taskIds.map(() => 6));
+    });
+
     it.each(STORES)('goes on after a reload in mid-stream, with %s', async (store) => {
       const ada = host.as('ada');
       const taskId = await ada.create('steps');

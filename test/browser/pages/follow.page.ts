@@ -5,6 +5,8 @@ import type { FollowCallbacks, FollowOutcome, FollowRequest } from '../support/f
 declare global {
   interface Window extends FollowCallbacks {
     follow: (request: FollowRequest) => Promise<FollowOutcome>;
+    /** Follows many tasks with one client; resolves with how many events each has had when all have ended. */
+    followTogether: (request: FollowRequest, taskIds: string[]) => Promise<number[]>;
     /** Answers this question of a task. */
     answer: (request: FollowRequest, suspendId: string, actionType: string) => Promise<void>;
     /** What this tab has shown since it was opened, reloads included. */
@@ -39,6 +41,16 @@ window.checkpoint = async ({ store, namespace, taskId }) =>
 
 window.answer = async (request, suspendId, actionType) => {
   await clientOf(request).submitAction(request.taskId, { suspendId, actionType });
+};
+
+window.followTogether = (request, taskIds) => {
+  const client = clientOf(request);
+  const follow = async (taskId: string): Promise<number> => {
+    let seq = 0;
+    for await (const { eventId } of client.observeTaskEvents(taskId)) seq = Number.parseInt(eventId, 10);
+    return seq;
+  };
+  return Promise.all(taskIds.map(follow));
 };
 
 window.follow = async (request) => {
