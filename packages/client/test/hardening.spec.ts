@@ -1,20 +1,12 @@
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import type { ServerResponse } from 'node:http';
 import { Readable } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
-import {
-  type CheckpointStore,
-  type Diagnostic,
-  MemoryStore,
-  TaskBridgeClient,
-  type TaskBridgeClientOptions,
-} from '@taskbridge/client';
+import { type CheckpointStore, MemoryStore, TaskBridgeClient } from '@taskbridge/client';
 import { TaskWatch } from '../src/react/task-watch.js';
 import { Mailbox } from '../src/transports/mailbox.js';
 import { SseParser } from '../src/transports/sse-parser.js';
 import { eventually } from '../../../test/support/eventually.js';
-
-type Answer = (request: IncomingMessage, response: ServerResponse) => void | Promise<void>;
+import { FakeServer, json, read } from './support/fake-server.js';
 
 const envelope = (seq: number, type: string, payload: unknown, taskId = 'task-1'): object => ({
   type,
@@ -36,51 +28,14 @@ const snapshot = (status: string, seq: number): object => ({
   actions: [],
 });
 
-function json(response: ServerResponse, body: unknown, status = 200): void {
-  response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(body));
-}
-
 function stream(response: ServerResponse, text: string): void {
   response.writeHead(200, { 'content-type': 'text/event-stream' }).end(text);
 }
 
 const nothing = (): void => undefined;
 
-async function read(client: TaskBridgeClient, options = {}): Promise<string[]> {
-  const seen: string[] = [];
-  for await (const { eventId } of client.observeTaskEvents('task-1', options)) seen.push(eventId);
-  return seen;
-}
-
 describe('A client among adversaries', () => {
-  let server: Server;
-  let answer: Answer;
-  let asked: string[];
-  let diagnostics: Diagnostic[];
-
-  beforeEach(async () => {
-    asked = [];
-    diagnostics = [];
-    server = createServer((request, response) => {
-      asked.push(request.url ?? '');
-      void answer(request, response);
-    });
-    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', () => resolve()));
-  });
-
-  afterEach(() => {
-    server.closeAllConnections();
-    return new Promise((resolve) => server.close(resolve));
-  });
-
-  const clientOf = ({ recovery, ...options }: Partial<TaskBridgeClientOptions> = {}): TaskBridgeClient =>
-    new TaskBridgeClient({
-      baseUrl: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
-      transports: ['sse'],
-      recovery: { initialDelayMs: 5, ...recovery },
-      diagnostics: (entry) => diagnostics.push(entry),
-      ...options,
-    });
+  const fake = FakeServer.forEach();
 
   it('leaves no answer behind whose task ends while it is stored', async () => {
     const items = new Map<string, string>();
@@ -89,10 +44,10 @@ describe('A client among adversaries', () => {
       setItem: (key, text) => sleep(key.endsWith(':answers') ? 20 : 1).then(() => void items.set(key, text)),
       removeItem: (key) => sleep(1).then(() => void items.delete(key)),
     };
-    const client = clientOf({ store });
+    const client = fake.clientOf({ store });
     for (let endsAfterMs = 0; endsAfterMs < 15; endsAfterMs += 1) {
       let answered = nothing;
-      answer = (request, response) => {
+      fake.answer = (request, response) => {
         if (request.url?.endsWith('/actions')) {
           json(response, { taskId: 'task-1', status: 'ACCEPTED' });
           return answered();
@@ -114,11 +69,11 @@ describe('A client among adversaries', () => {
 
   it.each([[{}], [7], [true], [['1-0']], [null]])('takes %j from a store for nothing', async (garbage) => {
     const store: CheckpointStore = { getItem: () => garbage as string | null, setItem: nothing, removeItem: nothing };
-    answer = (request, response) =>
+    fake.answer = (request, response) =>
       request.url?.includes('/stream')
         ? stream(response, progress(1) + question(2) + completed(3))
         : json(response, snapshot('COMPLETED', 3));
-    const client = clientOf({ store });
+    const client = fake.clientOf({ store });
     expect(await read(client)).toEqual(['1-0', '2-0', '3-0']);
     await client.waitForResult('task-1');
     expect(await read(client, { checkpoint: false })).toHaveLength(3);
@@ -131,35 +86,41 @@ describe('A client among adversaries', () => {
       setItem: () => undefined,
       removeItem: () => undefined,
     };
-    answer = (_, response) => stream(response, [1, 2, 3, 4, 5].map(question).join('') + completed(6));
-    expect(await read(clientOf({ store: hangs, commandTimeoutMs: 200 }))).toHaveLength(6);
-    expect(diagnostics.filter(({ kind }) => kind === 'store-failure')).toHaveLength(1);
-    expect(await read(clientOf({ store }))).toHaveLength(6);
+    fake.answer = (_, response) => stream(response, [1, 2, 3, 4, 5].map(question).join('') + completed(6));
+    expect(await read(fake.clientOf({ store: hangs, commandTimeoutMs: 200 }))).toHaveLength(6);
+    expect(fake.diagnostics.filter(({ kind }) => kind === 'store-failure')).toHaveLength(1);
+    expect(await read(fake.clientOf({ store }))).toHaveLength(6);
   });
 
   it('gives up the reading of an attachment with its signal', async () => {
     const stalled = new ReadableStream<Uint8Array>();
     const attachments = [{ name: 'a', data: stalled }];
-    const call = clientOf().startTaskMultipart({ taskType: 'x', attachments }, { signal: AbortSignal.timeout(50) });
+    const call = fake
+      .clientOf()
+      .startTaskMultipart({ taskType: 'x', attachments }, { signal: AbortSignal.timeout(50) });
     await expect(call).rejects.toMatchObject({ name: 'TimeoutError' });
-    expect(asked).toEqual([]);
+    expect(fake.asked).toEqual([]);
   });
 
   it('sends streams of Node, and refuses what would become another text', async () => {
     let body = '';
-    answer = async (request, response) => {
+    fake.answer = async (request, response) => {
       body = '';
       for await (const part of request) body += String(part);
       json(response, { taskId: 'task-1' });
     };
     const parts = [Buffer.from('first;'), Buffer.from('second')];
-    await clientOf().startTaskMultipart({ taskType: 'x', attachments: [{ name: 'a', data: Readable.from(parts) }] });
+    await fake
+      .clientOf()
+      .startTaskMultipart({ taskType: 'x', attachments: [{ name: 'a', data: Readable.from(parts) }] });
     expect(body).toContain('first;second');
     for (const wrong of [{ chunks: parts }, undefined]) {
       const attachments = [{ name: 'a.csv', data: wrong as unknown as string }];
-      await expect(clientOf().startTaskMultipart({ taskType: 'x', attachments })).rejects.toThrow('a.csv has no data');
+      await expect(fake.clientOf().startTaskMultipart({ taskType: 'x', attachments })).rejects.toThrow(
+        'a.csv has no data',
+      );
     }
-    expect(asked).toHaveLength(1);
+    expect(fake.asked).toHaveLength(1);
   });
 
   it.each([snapshot('RUNNING', 2), { ...snapshot('RUNNING', 2), lastEventId: null }])(
@@ -167,27 +128,27 @@ describe('A client among adversaries', () => {
     async (contradiction) => {
       const gap = data({ type: 'GAP', retainedFromEventId: '8-0', snapshot: contradiction });
       const log = [1, 2, 3, 4, 5].map(progress).join('');
-      answer = (request, response) =>
+      fake.answer = (request, response) =>
         stream(response, request.url?.includes('lastEventId=0-0') ? log + gap : progress(8) + completed(9));
       const gaps: string[] = [];
       const onGap = ({ afterEventId }: { afterEventId: string }): 'skip-to-snapshot' => {
         gaps.push(afterEventId);
         return 'skip-to-snapshot';
       };
-      expect(await read(clientOf(), { onGap })).toEqual(['1-0', '2-0', '3-0', '4-0', '5-0', '8-0', '9-0']);
+      expect(await read(fake.clientOf(), { onGap })).toEqual(['1-0', '2-0', '3-0', '4-0', '5-0', '8-0', '9-0']);
       expect(gaps).toEqual(['5-0']);
     },
   );
 
   it('refreshes once for all who were refused the same token', async () => {
     let [valid, refreshes] = [1, 0];
-    answer = async (request, response) => {
+    fake.answer = async (request, response) => {
       await sleep(Math.random() * 40);
       if (request.headers.authorization === String(valid)) json(response, snapshot('RUNNING', 1));
       else json(response, { code: 'AUTHENTICATION_ERROR', message: 'expired' }, 401);
     };
     let token = 0;
-    const client = clientOf({
+    const client = fake.clientOf({
       authHeaderProvider: async (_, force) => {
         if (force) {
           refreshes += 1;
@@ -202,9 +163,9 @@ describe('A client among adversaries', () => {
   });
 
   it('tries a command again whose headers could not be had for want of a network', async () => {
-    answer = (_, response) => json(response, snapshot('RUNNING', 1));
+    fake.answer = (_, response) => json(response, snapshot('RUNNING', 1));
     let calls = 0;
-    const client = clientOf({
+    const client = fake.clientOf({
       authHeaderProvider: () => {
         calls += 1;
         if (calls < 3) throw new TypeError('fetch failed');
@@ -212,7 +173,7 @@ describe('A client among adversaries', () => {
       },
     });
     expect(await client.getTask('task-1')).toMatchObject({ status: 'RUNNING' });
-    expect(asked).toHaveLength(1);
+    expect(fake.asked).toHaveLength(1);
   });
 
   it('refuses a base address without a scheme', () => {
@@ -222,19 +183,19 @@ describe('A client among adversaries', () => {
   });
 
   it('does not poll without a pause for more that never comes', async () => {
-    answer = (request, response) =>
+    fake.answer = (request, response) =>
       request.url?.includes('/events')
         ? json(response, { events: [], hasMore: true, nextAfterEventId: '0-0' })
         : json(response, snapshot('RUNNING', 1));
-    const client = clientOf({ transports: ['poll'], recovery: { initialDelayMs: 1_000 } });
+    const client = fake.clientOf({ transports: ['poll'], recovery: { initialDelayMs: 1_000 } });
     const signal = AbortSignal.timeout(600);
     await expect(read(client, { signal })).rejects.toMatchObject({ name: 'TimeoutError' });
-    expect(asked.length).toBeLessThan(20);
+    expect(fake.asked.length).toBeLessThan(20);
   });
 
   it('gives every poll a signal of its own, so that listeners do not add up', async () => {
     const signals = new Set<unknown>();
-    answer = (request, response) => {
+    fake.answer = (request, response) => {
       const seq = Number(/afterEventId=(\d+)/.exec(request.url ?? '')?.[1]) + 1;
       const event = seq < 12 ? envelope(seq, 'TASK_PROGRESS', { progress: seq }) : envelope(seq, 'TASK_COMPLETED', {});
       json(response, { events: [event], hasMore: true, nextAfterEventId: `${seq}-0` });
@@ -243,7 +204,7 @@ describe('A client among adversaries', () => {
       signals.add(init?.signal);
       return fetch(address, init);
     };
-    expect(await read(clientOf({ transports: ['poll'], fetch: watched }))).toHaveLength(12);
+    expect(await read(fake.clientOf({ transports: ['poll'], fetch: watched }))).toHaveLength(12);
     expect(signals.size).toBe(12);
   });
 
@@ -256,7 +217,7 @@ describe('A client among adversaries', () => {
       response.on('close', () => (held[kind] -= 1));
     };
     const log = { isOver: false };
-    answer = async (request, response) => {
+    fake.answer = async (request, response) => {
       const { pathname, searchParams } = new URL(request.url ?? '', 'http://x');
       const taskId = pathname.split('/')[4] ?? '';
       const end = envelope(1, 'TASK_COMPLETED', {}, taskId);
@@ -273,7 +234,7 @@ describe('A client among adversaries', () => {
       while (!log.isOver && !response.closed && performance.now() < until) await sleep(5);
       json(response, { events: log.isOver ? [end] : [], hasMore: false, nextAfterEventId: log.isOver ? '1-0' : '0-0' });
     };
-    const client = clientOf({ transports: ['sse', 'poll'], maxStreams: 2 });
+    const client = fake.clientOf({ transports: ['sse', 'poll'], maxStreams: 2 });
     const ends = Array.from({ length: 7 }, async (_, index) => {
       for await (const { type } of client.observeTaskEvents(`task-${index}`)) return type;
       return undefined;
@@ -288,10 +249,11 @@ describe('A client among adversaries', () => {
 
   it('takes an event when what its subscriber returns is done', async () => {
     const store = new MemoryStore();
-    answer = (_, response) => stream(response, progress(1) + progress(2) + completed(3));
+    fake.answer = (_, response) => stream(response, progress(1) + progress(2) + completed(3));
     const seen: (string | undefined)[] = [];
     await new Promise<void>((resolve, reject) => {
-      clientOf({ store })
+      fake
+        .clientOf({ store })
         .observeTaskEvents('task-1')
         .subscribe({
           next: async () => {
@@ -306,12 +268,12 @@ describe('A client among adversaries', () => {
   });
 
   it('shows a task behind a proxy that answers with a page of its own for a while', async () => {
-    answer = (request, response) => {
-      if (asked.length < 3) response.writeHead(404, { 'content-type': 'text/html' }).end('<html>');
+    fake.answer = (request, response) => {
+      if (fake.asked.length < 3) response.writeHead(404, { 'content-type': 'text/html' }).end('<html>');
       else if (request.url?.includes('/stream')) stream(response, completed(2));
       else json(response, snapshot('RUNNING', 1));
     };
-    const client = clientOf();
+    const client = fake.clientOf();
     const watch = new TaskWatch(client, client, 'task-1');
     const unsubscribe = watch.subscribe(() => undefined);
     await eventually(() => watch.current().status === 'COMPLETED');
@@ -320,14 +282,14 @@ describe('A client among adversaries', () => {
 
   it('shows what comes at once at once, however long the log is', async () => {
     const length = 5_000;
-    answer = (request, response) => {
+    fake.answer = (request, response) => {
       if (!request.url?.includes('/stream')) return json(response, { ...snapshot('RUNNING', 0), lastEventId: null });
       return stream(
         response,
         Array.from({ length }, (_, index) => progress(index + 1)).join('') + completed(length + 1),
       );
     };
-    const client = clientOf();
+    const client = fake.clientOf();
     const watch = new TaskWatch(client, client, 'task-1');
     let shown = 0;
     const unsubscribe = watch.subscribe(() => (shown += 1));

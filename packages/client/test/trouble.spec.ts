@@ -1,20 +1,10 @@
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
-import type { AddressInfo } from 'node:net';
-import {
-  type CheckpointStore,
-  type Diagnostic,
-  isTerminalEvent,
-  MemoryStore,
-  TaskBridgeClient,
-  type TaskBridgeClientOptions,
-} from '@taskbridge/client';
+import { type CheckpointStore, isTerminalEvent, MemoryStore, type TaskBridgeClient } from '@taskbridge/client';
 import { from, lastValueFrom, takeWhile } from 'rxjs';
 import { WebSocket, WebSocketServer } from 'ws';
 import { TaskWatch } from '../src/react/task-watch.js';
 import { after } from '../src/wait.js';
 import { eventually } from '../../../test/support/eventually.js';
-
-type Answer = (request: IncomingMessage, response: ServerResponse) => void;
+import { type Answer, FakeServer, json, read } from './support/fake-server.js';
 
 const never = <T>(): Promise<T> => new Promise<T>(() => undefined);
 
@@ -29,10 +19,6 @@ const completed = (seq: number): string => event(seq, 'TASK_COMPLETED', { result
 /** The same as a frame of a WebSocket. */
 const frameOf = (text: string, taskId: string): string => text.slice('data: '.length).replace('task-1', taskId);
 
-function json(response: ServerResponse, body: unknown, status = 200): void {
-  response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(body));
-}
-
 function snapshot(status: string, seq: number): object {
   return { taskId: 'task-1', status, lastEventId: `${seq}-0`, openSuspensions: [] };
 }
@@ -43,12 +29,6 @@ function streams(...texts: string[]): Answer {
     if (!request.url?.includes('/stream')) return json(response, snapshot('RUNNING', 3));
     response.writeHead(200, { 'content-type': 'Text/Event-Stream' }).end(texts.shift() ?? ': nothing\n\n');
   };
-}
-
-async function read(client: TaskBridgeClient, options = {}): Promise<string[]> {
-  const seen: string[] = [];
-  for await (const { eventId } of client.observeTaskEvents('task-1', options)) seen.push(eventId);
-  return seen;
 }
 
 /** A store whose writes happen when they are told to. */
@@ -78,34 +58,7 @@ async function leaveAt(client: TaskBridgeClient, last: string): Promise<void> {
 }
 
 describe('A client in trouble', () => {
-  let server: Server;
-  let answer: Answer;
-  let asked: string[];
-  let diagnostics: Diagnostic[];
-
-  beforeEach(async () => {
-    asked = [];
-    diagnostics = [];
-    server = createServer((request, response) => {
-      asked.push(request.url ?? '');
-      answer(request, response);
-    });
-    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', () => resolve()));
-  });
-
-  afterEach(() => {
-    server.closeAllConnections();
-    return new Promise((resolve) => server.close(resolve));
-  });
-
-  const clientOf = ({ recovery, ...options }: Partial<TaskBridgeClientOptions> = {}): TaskBridgeClient =>
-    new TaskBridgeClient({
-      baseUrl: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
-      transports: ['sse'],
-      recovery: { initialDelayMs: 5, ...recovery },
-      diagnostics: (entry) => diagnostics.push(entry),
-      ...options,
-    });
+  const fake = FakeServer.forEach();
 
   /** Answers what each connection of a session subscribes to; returns everything that clients have sent. */
   const serveSession = (
@@ -113,7 +66,7 @@ describe('A client in trouble', () => {
   ): { frames: { action: string; taskId: string }[]; connections: () => number } => {
     const frames: { action: string; taskId: string }[] = [];
     let connections = 0;
-    new WebSocketServer({ server }).on('connection', (socket) => {
+    new WebSocketServer({ server: fake.server }).on('connection', (socket) => {
       const connection = (connections += 1);
       socket.on('message', (message) => {
         const frame = JSON.parse((message as Buffer).toString()) as { action: string; taskId: string };
@@ -126,49 +79,54 @@ describe('A client in trouble', () => {
 
   it('does not count streams that lasted as failures', async () => {
     let rounds = 0;
-    answer = (_, response) => {
+    fake.answer = (_, response) => {
       rounds += 1;
       response.writeHead(200, { 'content-type': 'text/event-stream' });
       response.write(rounds > 3 ? completed(1) : ': ping\n\n');
       setTimeout(() => response.end(), 700);
     };
-    expect(await read(clientOf({ recovery: { maxFailures: 1 } }))).toEqual(['1-0']);
-    answer = (_, response) => void response.writeHead(200, { 'content-type': 'text/event-stream' }).end(': ping\n\n');
-    await expect(read(clientOf({ recovery: { maxFailures: 1 } }))).rejects.toMatchObject({ code: 'CONNECTION_FAILED' });
+    expect(await read(fake.clientOf({ recovery: { maxFailures: 1 } }))).toEqual(['1-0']);
+    fake.answer = (_, response) =>
+      void response.writeHead(200, { 'content-type': 'text/event-stream' }).end(': ping\n\n');
+    await expect(read(fake.clientOf({ recovery: { maxFailures: 1 } }))).rejects.toMatchObject({
+      code: 'CONNECTION_FAILED',
+    });
   });
 
   it.each([1, 3])('gives up at failure %d when so many are allowed', async (maxFailures) => {
-    answer = (_, response) => response.destroy();
-    const poll = clientOf({ transports: ['poll'], recovery: { maxFailures } });
+    fake.answer = (_, response) => response.destroy();
+    const poll = fake.clientOf({ transports: ['poll'], recovery: { maxFailures } });
     await expect(read(poll)).rejects.toMatchObject({ code: 'CONNECTION_FAILED' });
-    expect(asked).toHaveLength(maxFailures);
+    expect(fake.asked).toHaveLength(maxFailures);
   });
 
   it('takes options that are undefined for options that are left out', async () => {
-    answer = (_, response) => (asked.length === 1 ? response.destroy() : streams(completed(1))(_, response));
-    const client = clientOf({
+    fake.answer = (_, response) => (fake.asked.length === 1 ? response.destroy() : streams(completed(1))(_, response));
+    const client = fake.clientOf({
       recovery: { maxDelayMs: undefined, livenessTimeoutMs: undefined },
       routes: { stream: undefined },
       store: undefined,
       commandTimeoutMs: undefined,
     });
     expect(await read(client, { lastEventId: undefined, checkpoint: undefined })).toEqual(['1-0']);
-    expect(asked).toHaveLength(2);
+    expect(fake.asked).toHaveLength(2);
   });
 
   it('gives up a task whose end is only ever announced, and outlives a snapshot that fails', async () => {
-    answer = (request, response) => {
+    fake.answer = (request, response) => {
       if (request.url?.includes('/stream')) response.writeHead(204).end();
       else json(response, snapshot('RUNNING', 3));
     };
-    await expect(read(clientOf({ recovery: { maxFailures: 2 } }))).rejects.toMatchObject({ code: 'CONNECTION_FAILED' });
+    await expect(read(fake.clientOf({ recovery: { maxFailures: 2 } }))).rejects.toMatchObject({
+      code: 'CONNECTION_FAILED',
+    });
     let failures = 0;
-    answer = (request, response) => {
+    fake.answer = (request, response) => {
       if (request.url?.includes('/stream')) response.writeHead(204).end();
       else if (failures++ < 3) response.destroy();
       else json(response, snapshot('COMPLETED', 0));
     };
-    expect(await read(clientOf({ commandAttempts: 1 }))).toEqual([]);
+    expect(await read(fake.clientOf({ commandAttempts: 1 }))).toEqual([]);
   });
 
   it('keeps the answers of a reader when one without a checkpoint sees the end', async () => {
@@ -180,8 +138,8 @@ describe('A client in trouble', () => {
     answerIt();
     const question = event(2, 'TASK_SUSPENDED', { suspendId: 's1', allowedActions: ['ok'] });
     const log = progress(1) + question + completed(3);
-    answer = streams(log, log, log);
-    const client = clientOf({ store });
+    fake.answer = streams(log, log, log);
+    const client = fake.clientOf({ store });
     expect(await read(client, { checkpoint: false })).toEqual(['1-0', '2-0', '3-0']);
     expect(isKept()).toEqual([true, true]);
     expect(await read(client)).toEqual(['3-0']);
@@ -196,8 +154,8 @@ describe('A client in trouble', () => {
     const keys = ['cursor', 'answers', 'answer:s1'].map((name) => `taskbridge:task-1:${name}`);
     const kept = (): (string | undefined)[] => keys.map((key) => store.getItem(key));
     const log = progress(1) + progress(2) + completed(3);
-    answer = streams(log, log, log);
-    const client = clientOf({ store });
+    fake.answer = streams(log, log, log);
+    const client = fake.clientOf({ store });
     const remember = (): void => keys.slice(1).forEach((key) => store.setItem(key, 's1'));
     remember();
     await leaveAt(client, '2-0');
@@ -210,7 +168,7 @@ describe('A client in trouble', () => {
     await eventually(() => kept().every((text) => text === undefined));
     remember();
     const again = streams(log);
-    answer = (request, response) =>
+    fake.answer = (request, response) =>
       request.url?.includes('/stream') ? again(request, response) : json(response, snapshot('RUNNING', 2));
     expect(await client.waitForResult('task-1')).toBe(3);
     expect(kept()).toEqual([undefined, undefined, undefined]);
@@ -219,8 +177,8 @@ describe('A client in trouble', () => {
   it('forgets the answers of a task that it finds ended', async () => {
     const store = new MemoryStore();
     const keys = ['answers', 'answer:s1'].map((name) => `taskbridge:task-1:${name}`);
-    answer = (_, response) => json(response, snapshot('COMPLETED', 3));
-    const client = clientOf({ store });
+    fake.answer = (_, response) => json(response, snapshot('COMPLETED', 3));
+    const client = fake.clientOf({ store });
     const looks = [
       () => void client.waitForResult('task-1'),
       () => void new TaskWatch(client, client, 'task-1').subscribe(() => undefined),
@@ -246,7 +204,7 @@ describe('A client in trouble', () => {
       socket.on('close', () => clearInterval(timer));
     });
     const recovery = { livenessTimeoutMs: 3_000 };
-    const session = clientOf({ transports: ['websocket'], webSocket: WebSocket, recovery }).session();
+    const session = fake.clientOf({ transports: ['websocket'], webSocket: WebSocket, recovery }).session();
     const controller = new AbortController();
     const runs = ['task-1', 'task-2'].map(async (taskId) => {
       for await (const { type } of session.observeTaskEvents(taskId, controller)) expect(type).toBe('TASK_PROGRESS');
@@ -259,14 +217,14 @@ describe('A client in trouble', () => {
     } finally {
       Date.now = now;
     }
-    expect(diagnostics.filter(({ kind }) => kind === 'disconnected')).toEqual([]);
+    expect(fake.diagnostics.filter(({ kind }) => kind === 'disconnected')).toEqual([]);
     controller.abort(new Error('seen'));
     for (const run of runs) await expect(run).rejects.toThrow('seen');
     session.close();
   });
 
   it('can be aborted while its listener for gaps thinks', async () => {
-    answer = streams(
+    fake.answer = streams(
       `data: ${JSON.stringify({ type: 'GAP', retainedFromEventId: '5-0', snapshot: snapshot('RUNNING', 6) })}\n\n`,
     );
     const controller = new AbortController();
@@ -274,12 +232,12 @@ describe('A client in trouble', () => {
       controller.abort(new Error('enough'));
       return never();
     };
-    await expect(read(clientOf(), { signal: controller.signal, onGap })).rejects.toThrow('enough');
+    await expect(read(fake.clientOf(), { signal: controller.signal, onGap })).rejects.toThrow('enough');
   });
 
   it('ends when a refused token cannot be refreshed, but not for want of a network', async () => {
     const good = streams(completed(1));
-    answer = (request, response) =>
+    fake.answer = (request, response) =>
       request.headers.authorization === 'good'
         ? good(request, response)
         : json(response, { code: 'AUTHENTICATION_ERROR', message: 'expired' }, 401);
@@ -289,7 +247,7 @@ describe('A client in trouble', () => {
       if (failure) throw failure;
       return { authorization: isRefresh ? 'good' : 'old' };
     };
-    const client = clientOf({ authHeaderProvider });
+    const client = fake.clientOf({ authHeaderProvider });
     const cause = failures[1];
     await expect(read(client)).rejects.toMatchObject({ code: 'AUTHENTICATION_ERROR', cause });
     expect(failures).toEqual([]);
@@ -299,21 +257,21 @@ describe('A client in trouble', () => {
   it.each(['getItem', 'setItem', 'removeItem'] as const)('can be aborted while %s of its store hangs', async (name) => {
     const store: CheckpointStore = new MemoryStore();
     store[name] = never;
-    answer = streams(progress(1) + completed(2));
+    fake.answer = streams(progress(1) + completed(2));
     const signal = AbortSignal.timeout(300);
-    await expect(read(clientOf({ store }), { signal })).rejects.toMatchObject({ name: 'TimeoutError' });
+    await expect(read(fake.clientOf({ store }), { signal })).rejects.toMatchObject({ name: 'TimeoutError' });
   });
 
   it('goes on without a store that hangs, and lets answers and other tasks through', async () => {
     const store: CheckpointStore = { getItem: never, setItem: never, removeItem: never };
-    answer = (_, response) => json(response, { taskId: 'task-1', status: 'ACCEPTED' });
-    const client = clientOf({ store, commandTimeoutMs: 100 });
+    fake.answer = (_, response) => json(response, { taskId: 'task-1', status: 'ACCEPTED' });
+    const client = fake.clientOf({ store, commandTimeoutMs: 100 });
     const action = { suspendId: 's1', actionType: 'ok' };
     expect(await client.submitAction('task-1', action)).toMatchObject({ status: 'ACCEPTED' });
-    answer = streams(progress(1) + completed(2));
+    fake.answer = streams(progress(1) + completed(2));
     expect(await read(client)).toEqual(['1-0', '2-0']);
-    const slow = clientOf({ store, commandTimeoutMs: 1_000 });
-    answer = (_, response) => json(response, { taskId: 'task-1', status: 'ACCEPTED' });
+    const slow = fake.clientOf({ store, commandTimeoutMs: 1_000 });
+    fake.answer = (_, response) => json(response, { taskId: 'task-1', status: 'ACCEPTED' });
     const signal = AbortSignal.timeout(300);
     expect(await slow.submitAction('task-1', action, { signal })).toMatchObject({ status: 'ACCEPTED' });
   });
@@ -321,20 +279,20 @@ describe('A client in trouble', () => {
   it('waits once for a store that hangs, not at each event', async () => {
     const store: CheckpointStore = new MemoryStore();
     store.setItem = never;
-    answer = streams(Array.from({ length: 30 }, (_, index) => progress(index + 1)).join('') + completed(31));
-    expect(await read(clientOf({ store, commandTimeoutMs: 200 }))).toHaveLength(31);
-    expect(diagnostics.filter(({ kind }) => kind === 'store-failure')).toHaveLength(1);
+    fake.answer = streams(Array.from({ length: 30 }, (_, index) => progress(index + 1)).join('') + completed(31));
+    expect(await read(fake.clientOf({ store, commandTimeoutMs: 200 }))).toHaveLength(31);
+    expect(fake.diagnostics.filter(({ kind }) => kind === 'store-failure')).toHaveLength(1);
   });
 
   it('writes what is wanted in the end once a slow store is done, and reads it before', async () => {
     const { store, writes } = slowStore();
-    answer = streams(progress(1) + progress(2) + progress(3) + progress(4), progress(4) + completed(5));
-    const client = clientOf({ store, commandTimeoutMs: 50 });
+    fake.answer = streams(progress(1) + progress(2) + progress(3) + progress(4), progress(4) + completed(5));
+    const client = fake.clientOf({ store, commandTimeoutMs: 50 });
     await leaveAt(client, '4-0');
     expect(writes.map(({ text }) => text)).toEqual(['1-0']);
     const again = client.observeTaskEvents('task-1')[Symbol.asyncIterator]();
     expect(await again.next()).toMatchObject({ value: { eventId: '4-0' } });
-    expect(asked.at(-1)).toContain('lastEventId=3-0');
+    expect(fake.asked.at(-1)).toContain('lastEventId=3-0');
     writes[0].finish();
     await eventually(() => writes.length === 2);
     expect(writes[1].text).toBe('3-0');
@@ -345,8 +303,8 @@ describe('A client in trouble', () => {
 
   it('leaves no checkpoint behind when a write comes through after the end', async () => {
     const { store, writes } = slowStore();
-    answer = streams(progress(1) + progress(2) + completed(3));
-    expect(await read(clientOf({ store, commandTimeoutMs: 50 }))).toEqual(['1-0', '2-0', '3-0']);
+    fake.answer = streams(progress(1) + progress(2) + completed(3));
+    expect(await read(fake.clientOf({ store, commandTimeoutMs: 50 }))).toEqual(['1-0', '2-0', '3-0']);
     writes[0].finish();
     await eventually(() => writes.length === 2);
     expect(store.getItem('taskbridge:task-1:cursor')).toBe('1-0');
@@ -356,14 +314,14 @@ describe('A client in trouble', () => {
   });
 
   it('does not wait for a provider of headers that hangs', async () => {
-    answer = (_, response) => json(response, { code: 'AUTHENTICATION_ERROR', message: 'no' }, 401);
-    const hangs = clientOf({ authHeaderProvider: never, commandTimeoutMs: 50, commandAttempts: 2 });
+    fake.answer = (_, response) => json(response, { code: 'AUTHENTICATION_ERROR', message: 'no' }, 401);
+    const hangs = fake.clientOf({ authHeaderProvider: never, commandTimeoutMs: 50, commandAttempts: 2 });
     await expect(hangs.getTask('task-1')).rejects.toMatchObject({ code: 'CONNECTION_FAILED' });
     const signal = AbortSignal.timeout(100);
-    const call = clientOf({ authHeaderProvider: never }).getTask('task-1', { signal });
+    const call = fake.clientOf({ authHeaderProvider: never }).getTask('task-1', { signal });
     await expect(call).rejects.toMatchObject({ name: 'TimeoutError' });
     let refreshes = 0;
-    const client = clientOf({
+    const client = fake.clientOf({
       authHeaderProvider: (__, force) => (force && refreshes++ === 0 ? never() : {}),
       commandTimeoutMs: 200,
     });
@@ -371,34 +329,34 @@ describe('A client in trouble', () => {
   });
 
   it('rejects faults of the program at once', async () => {
-    answer = (_, response) => json(response, snapshot('RUNNING', 1));
+    fake.answer = (_, response) => json(response, snapshot('RUNNING', 1));
     const input: Record<string, unknown> = {};
     input['self'] = input;
-    await expect(clientOf().startTask({ taskType: 'x', input })).rejects.toThrow(TypeError);
+    await expect(fake.clientOf().startTask({ taskType: 'x', input })).rejects.toThrow(TypeError);
     const fault = new Error('a bug');
     const authHeaderProvider = (): never => {
       throw fault;
     };
-    await expect(clientOf({ authHeaderProvider }).getTask('task-1')).rejects.toBe(fault);
-    expect(asked).toEqual([]);
+    await expect(fake.clientOf({ authHeaderProvider }).getTask('task-1')).rejects.toBe(fault);
+    expect(fake.asked).toEqual([]);
   });
 
   it('follows no redirect, and takes no other answer for TaskBridge’s', async () => {
-    answer = (_, response) => void response.writeHead(307, { location: '/elsewhere' }).end();
-    await expect(clientOf().getTask('task-1')).rejects.toMatchObject({ code: 'UNEXPECTED_ANSWER', status: 307 });
+    fake.answer = (_, response) => void response.writeHead(307, { location: '/elsewhere' }).end();
+    await expect(fake.clientOf().getTask('task-1')).rejects.toMatchObject({ code: 'UNEXPECTED_ANSWER', status: 307 });
     for (const body of ['<html>', '{}', 'null', '{"taskId":5}']) {
-      answer = (_, response) => void response.writeHead(200).end(body);
-      await expect(clientOf().getTask('task-1')).rejects.toMatchObject({ code: 'UNEXPECTED_ANSWER', status: 200 });
-      await expect(clientOf().listTasks()).rejects.toMatchObject({ code: 'UNEXPECTED_ANSWER' });
+      fake.answer = (_, response) => void response.writeHead(200).end(body);
+      await expect(fake.clientOf().getTask('task-1')).rejects.toMatchObject({ code: 'UNEXPECTED_ANSWER', status: 200 });
+      await expect(fake.clientOf().listTasks()).rejects.toMatchObject({ code: 'UNEXPECTED_ANSWER' });
     }
-    expect(asked).toHaveLength(9);
+    expect(fake.asked).toHaveLength(9);
   });
 
   it('reads a hole in the numbers again before it is a gap', async () => {
-    answer = streams(progress(1) + progress(3), progress(2) + progress(3) + completed(4));
-    expect(await read(clientOf())).toEqual(['1-0', '2-0', '3-0', '4-0']);
-    answer = streams(progress(1) + progress(3), progress(3) + completed(4));
-    await expect(read(clientOf())).rejects.toMatchObject({ code: 'EVENT_GAP' });
+    fake.answer = streams(progress(1) + progress(3), progress(2) + progress(3) + completed(4));
+    expect(await read(fake.clientOf())).toEqual(['1-0', '2-0', '3-0', '4-0']);
+    fake.answer = streams(progress(1) + progress(3), progress(3) + completed(4));
+    await expect(read(fake.clientOf())).rejects.toMatchObject({ code: 'EVENT_GAP' });
   });
 
   it.each([
@@ -409,9 +367,9 @@ describe('A client in trouble', () => {
     ['a gap without a snapshot', 'data: {"type":"GAP","retainedFromEventId":"5-0"}\n\n'],
     ['a gap from nowhere', 'data: {"type":"GAP","retainedFromEventId":"x","snapshot":{"lastEventId":"5-0"}}\n\n'],
   ])('reads the log again after %s', async (_, broken) => {
-    answer = streams(progress(1) + broken, progress(2) + completed(3));
-    expect(await read(clientOf())).toEqual(['1-0', '2-0', '3-0']);
-    expect(diagnostics.filter(({ kind }) => kind === 'malformed-payload')).toHaveLength(1);
+    fake.answer = streams(progress(1) + broken, progress(2) + completed(3));
+    expect(await read(fake.clientOf())).toEqual(['1-0', '2-0', '3-0']);
+    expect(fake.diagnostics.filter(({ kind }) => kind === 'malformed-payload')).toHaveLength(1);
   });
 
   it.each([
@@ -421,23 +379,23 @@ describe('A client in trouble', () => {
     ['TASK_FAILED', { code: 'X' }],
     ['TASK_STARTED', null],
   ])('passes on %s with the payload %j as UNKNOWN', async (type, payload) => {
-    answer = streams(progress(1) + event(2, type, payload) + completed(3));
+    fake.answer = streams(progress(1) + event(2, type, payload) + completed(3));
     const seen: unknown[] = [];
-    for await (const one of clientOf().observeTaskEvents('task-1')) seen.push(one);
+    for await (const one of fake.clientOf().observeTaskEvents('task-1')) seen.push(one);
     expect(seen).toMatchObject([
       { eventId: '1-0' },
       { type: 'UNKNOWN', wireType: type, payload, eventId: '2-0' },
       { eventId: '3-0' },
     ]);
-    expect(diagnostics.filter(({ kind }) => kind === 'unknown-event')).toHaveLength(1);
+    expect(fake.diagnostics.filter(({ kind }) => kind === 'unknown-event')).toHaveLength(1);
   });
 
   it('reads the log again after a refusal that tells of no gap', async () => {
     const good = streams(completed(1));
-    answer = (request, response) =>
-      asked.length > 1 ? good(request, response) : json(response, { code: 'EVENT_GAP', message: 'gone' }, 410);
-    expect(await read(clientOf())).toEqual(['1-0']);
-    expect(diagnostics.map(({ kind }) => kind)).toContain('malformed-payload');
+    fake.answer = (request, response) =>
+      fake.asked.length > 1 ? good(request, response) : json(response, { code: 'EVENT_GAP', message: 'gone' }, 410);
+    expect(await read(fake.clientOf())).toEqual(['1-0']);
+    expect(fake.diagnostics.map(({ kind }) => kind)).toContain('malformed-payload');
   });
 
   it('drops a stored checkpoint that is past the end, and one of a task that is gone', async () => {
@@ -445,28 +403,30 @@ describe('A client in trouble', () => {
     const key = 'taskbridge:task-1:cursor';
     store.setItem(key, '99-0');
     const good = streams(completed(1));
-    answer = (request, response) =>
+    fake.answer = (request, response) =>
       request.url?.includes('99-0')
         ? json(response, { code: 'INVALID_CURSOR', message: 'past the end' }, 400)
         : good(request, response);
-    await expect(read(clientOf({ store }), { lastEventId: '99-0' })).rejects.toMatchObject({ code: 'INVALID_CURSOR' });
-    expect(await read(clientOf({ store }))).toEqual(['1-0']);
-    expect(diagnostics).toContainEqual(expect.objectContaining({ kind: 'stale-checkpoint', lastEventId: '99-0' }));
+    await expect(read(fake.clientOf({ store }), { lastEventId: '99-0' })).rejects.toMatchObject({
+      code: 'INVALID_CURSOR',
+    });
+    expect(await read(fake.clientOf({ store }))).toEqual(['1-0']);
+    expect(fake.diagnostics).toContainEqual(expect.objectContaining({ kind: 'stale-checkpoint', lastEventId: '99-0' }));
     store.setItem(key, '1-0');
-    answer = (_, response) => json(response, { code: 'TASK_NOT_FOUND', message: 'gone' }, 404);
-    await expect(read(clientOf({ store }))).rejects.toMatchObject({ code: 'TASK_NOT_FOUND' });
+    fake.answer = (_, response) => json(response, { code: 'TASK_NOT_FOUND', message: 'gone' }, 404);
+    await expect(read(fake.clientOf({ store }))).rejects.toMatchObject({ code: 'TASK_NOT_FOUND' });
     expect(store.getItem(key)).toBeUndefined();
   });
 
   it('takes Infinity for never', async () => {
-    answer = (_, response) => {
+    fake.answer = (_, response) => {
       response.writeHead(200, { 'content-type': 'text/event-stream' }).write(': ping\n\n');
       setTimeout(() => response.end(completed(1)), 200);
     };
     const forever = Number.POSITIVE_INFINITY;
     const recovery = { livenessTimeoutMs: forever, openTimeoutMs: forever, climbAfterMs: forever };
-    expect(await read(clientOf({ recovery, commandTimeoutMs: forever }))).toEqual(['1-0']);
-    expect(asked).toHaveLength(1);
+    expect(await read(fake.clientOf({ recovery, commandTimeoutMs: forever }))).toEqual(['1-0']);
+    expect(fake.asked).toHaveLength(1);
     let calls = 0;
     const cancel = after(2 ** 40, () => (calls += 1));
     await new Promise((resolve) => setTimeout(resolve, 20));
@@ -475,8 +435,9 @@ describe('A client in trouble', () => {
   });
 
   it('shows a task whose first snapshot had to be tried again', async () => {
-    answer = (_, response) => (asked.length < 4 ? response.destroy() : json(response, snapshot('COMPLETED', 3)));
-    const client = clientOf({ commandAttempts: 1 });
+    fake.answer = (_, response) =>
+      fake.asked.length < 4 ? response.destroy() : json(response, snapshot('COMPLETED', 3));
+    const client = fake.clientOf({ commandAttempts: 1 });
     const watch = new TaskWatch(client, client, 'task-1');
     const unsubscribe = watch.subscribe(() => undefined);
     await eventually(() => watch.current().status === 'COMPLETED');
@@ -485,7 +446,7 @@ describe('A client in trouble', () => {
   });
 
   it('lets the other tasks of a session through while the headers of one hang', async () => {
-    const sockets = new WebSocketServer({ server });
+    const sockets = new WebSocketServer({ server: fake.server });
     sockets.on('connection', (socket) => {
       socket.on('message', (message) => {
         const { taskId } = JSON.parse((message as Buffer).toString()) as { taskId: string };
@@ -494,7 +455,7 @@ describe('A client in trouble', () => {
       });
     });
     let calls = 0;
-    const client = clientOf({
+    const client = fake.clientOf({
       transports: ['websocket'],
       webSocket: WebSocket,
       webSocketAuth: 'header',
@@ -507,7 +468,7 @@ describe('A client in trouble', () => {
       return undefined;
     });
     expect(await Promise.all(ends)).toEqual(['TASK_COMPLETED', 'TASK_COMPLETED', 'TASK_COMPLETED']);
-    expect(diagnostics.filter(({ kind }) => kind === 'malformed-payload')).toEqual([]);
+    expect(fake.diagnostics.filter(({ kind }) => kind === 'malformed-payload')).toEqual([]);
     session.close();
     sockets.close();
   });
@@ -518,7 +479,7 @@ describe('A client in trouble', () => {
       if (connection > 1) socket.send(frameOf(completed(2), taskId));
       else if (taskId === 'task-2') socket.close(1008, 'INVALID_REQUEST: taskId must not be empty');
     });
-    const session = clientOf({ transports: ['websocket'], webSocket: WebSocket }).session();
+    const session = fake.clientOf({ transports: ['websocket'], webSocket: WebSocket }).session();
     const runs = ['task-1', 'task-2'].map(async (taskId) => {
       const seen: string[] = [];
       for await (const { eventId } of session.observeTaskEvents(taskId)) seen.push(eventId);
@@ -540,7 +501,7 @@ describe('A client in trouble', () => {
       else [progress(1), completed(2)].forEach((text) => socket.send(frameOf(text, taskId)));
       if (tries === 1 && served.frames.length === 2) socket.send('{"type":"TASK_COM');
     });
-    const session = clientOf({ transports: ['websocket'], webSocket: WebSocket }).session();
+    const session = fake.clientOf({ transports: ['websocket'], webSocket: WebSocket }).session();
     const runs = ['task-1', 'task-2'].map(async (taskId) => {
       const seen: string[] = [];
       for await (const { eventId } of session.observeTaskEvents(taskId)) seen.push(eventId);
@@ -548,7 +509,7 @@ describe('A client in trouble', () => {
     });
     const all = ['1-0', '2-0'];
     expect(await Promise.all(runs)).toEqual([all, all]);
-    const malformed = diagnostics.filter(({ kind }) => kind === 'malformed-payload');
+    const malformed = fake.diagnostics.filter(({ kind }) => kind === 'malformed-payload');
     expect(malformed).toMatchObject([{ taskId: 'task-1' }, { taskId: 'task-2' }]);
     session.close();
   });
@@ -562,7 +523,7 @@ describe('A client in trouble', () => {
       if (held.push(socket) > 1) return;
       socket.send(JSON.stringify({ type: 'SUBSCRIPTION_ENDED', taskId, reason: 'TERMINAL' }));
     });
-    const session = clientOf({ transports: ['websocket'], webSocket: WebSocket }).session();
+    const session = fake.clientOf({ transports: ['websocket'], webSocket: WebSocket }).session();
     const follow = (taskId: string): AsyncIterator<unknown> =>
       session.observeTaskEvents(taskId, { checkpoint: false })[Symbol.asyncIterator]();
     const [old, other, newer] = [follow('task-1'), follow('task-2'), follow('task-1')];
