@@ -23,6 +23,8 @@ export interface TestAppOptions {
   taskBridge?: TaskBridgeOptions;
   /** A second instance on the database of the first; otherwise a fresh one, dropped at `close`. */
   database?: TestDatabase;
+  /** Of an instance that was here before; otherwise a free one. */
+  port?: number;
   /** `@TaskHandler` classes and other providers of the host. */
   providers?: Provider[];
   controllers?: Type[];
@@ -88,7 +90,7 @@ async function bootApp(database: TestDatabase, options: TestAppOptions): Promise
   });
   try {
     await options.configure?.(app);
-    await app.listen(0, '127.0.0.1');
+    await app.listen(options.port ?? 0, '127.0.0.1');
     return app;
   } catch (error) {
     await app.close();

@@ -114,7 +114,7 @@ describe('taskbridge before a server that answers oddly', () => {
     server.requests.length = 0;
     const { code, stderr } = await taskbridge('tail', 'a', '--give-up-after', String(failures));
     expect(code).toBe(EXIT_CODES.unusable);
-    expect(stderr).toMatch(/^error: Too many failures: .+\n$/);
+    expect(stderr).toMatch(/^(The connection is lost; trying again …\n)?error: Too many failures: .+\n$/);
     // Polling comes last: it has failed when everything has.
     expect(server.requests.filter((request) => request === 'GET /api/v1/tasks/a/events').length).toBe(failures);
   });

@@ -5,6 +5,7 @@ import type { TaskEvent } from '@taskbridge/protocol';
 import { TaskHandler } from '../../../lib/executors/task-handler.decorator.js';
 import type { TaskContext, TaskRunner } from '../../../lib/executors/task-handler.js';
 import { startTestApp, type TestApp } from '../../../test/support/app.js';
+import { createTestDatabase } from '../../../test/support/database.js';
 import { eventually } from '../../../test/support/eventually.js';
 import { SCRIPTED_HANDLERS } from '../../../test/support/scripted-handlers.js';
 import { oneTo, seqsOf } from '../../../test/support/stream-clients.js';
@@ -236,6 +237,32 @@ describe('taskbridge', () => {
       await other.close();
       expect(await ended).toBe(EXIT_CODES.unusable);
       expect(stderr).toMatch(/^error: .+\n$/);
+    });
+
+    it('tells of an outage, and of its end', async () => {
+      const database = await createTestDatabase();
+      const first = await startTestApp({ providers: SCRIPTED_HANDLERS, database });
+      const taskId = await first.as('ada').create('approval');
+      const child = spawn(process.execPath, [cli.bin, 'tail', taskId, '--url', first.url, '--json'], { env });
+      let stderr = '';
+      child.stderr.setEncoding('utf8').on('data', (text: string) => (stderr += text));
+      const ended = new Promise((resolve) => child.once('close', resolve));
+      let stdout = '';
+      child.stdout.setEncoding('utf8').on('data', (text: string) => (stdout += text));
+      await eventually(() => stdout.includes('TASK_SUSPENDED'), 30_000);
+      await first.close();
+      await eventually(() => stderr.includes('The connection is lost'), 30_000);
+      const second = await startTestApp({
+        providers: SCRIPTED_HANDLERS,
+        database,
+        port: Number(new URL(first.url).port),
+      });
+      await eventually(() => stderr.includes('Connected again'), 60_000);
+      await second.as('ada').post(`/api/v1/tasks/${taskId}/cancel`, {});
+      expect(await ended).toBe(EXIT_CODES.cancelled);
+      expect(stderr).toBe('The connection is lost; trying again …\nConnected again\n');
+      await second.close();
+      await database.drop();
     });
   });
 

@@ -7,6 +7,7 @@ import { addConnectionOptions, type ConnectionOptions } from '../client-options.
 import type { CommandContext } from '../command-context.js';
 import { jsonArgument } from '../json-argument.js';
 import { printableJson } from '../printable.js';
+import { OutageNotes } from '../tail/outage-notes.js';
 import { addTailOptions, tailingClient, type TailOptions } from '../tail/tail-options.js';
 import { tailTask } from '../tail/tail-task.js';
 
@@ -27,9 +28,10 @@ export function addCreateCommand(program: Command, context: CommandContext): voi
     .option('--request-id <id>', 'the same id finds the task that it created before')
     .option('--follow', 'go on with tail');
   addTailOptions(command).action(async (taskType: string, options: CreateOptions) => {
-    const client = tailingClient(options, context);
+    const outages = new OutageNotes((text) => context.err(`${text}\n`));
+    const client = tailingClient(options, context, outages);
     const created = await start(client, taskType, options, context);
-    if (options.follow) return tailTask({ client, taskId: created.taskId, options, context });
+    if (options.follow) return tailTask({ client, outages, taskId: created.taskId, options, context });
     context.out(options.json ? `${printableJson(created)}\n` : `${created.taskId}\n`);
   });
 }

@@ -6,6 +6,7 @@ import { clientOf, type ConnectionOptions } from '../client-options.js';
 import type { CommandContext } from '../command-context.js';
 import { describeError } from '../describe-error.js';
 import { positiveInteger } from '../option-values.js';
+import type { OutageNotes } from './outage-notes.js';
 
 /** How a task is followed. */
 export interface TailOptions {
@@ -32,13 +33,21 @@ export function addTailOptions(command: Command): Command {
     .option('--json', 'each event as a line of JSON');
 }
 
-/** A client that remembers where the options say so, and that gives up in the end. */
-export function tailingClient(options: ConnectionOptions & TailOptions, context: CommandContext): TaskBridgeClient {
+/** A client that remembers where the options say so, tells of outages, and gives up in the end. */
+export function tailingClient(
+  options: ConnectionOptions & TailOptions,
+  context: CommandContext,
+  outages: OutageNotes,
+): TaskBridgeClient {
   const { checkpoint, giveUpAfter, url } = options;
+  const tellStoreFailure = storeFailures(context);
   return clientOf(options, {
     recovery: { maxFailures: giveUpAfter ?? DEFAULT_FAILURES },
     commandAttempts: giveUpAfter,
-    diagnostics: storeFailures(context),
+    diagnostics: (diagnostic) => {
+      tellStoreFailure(diagnostic);
+      outages.listen(diagnostic);
+    },
     ...(checkpoint !== undefined && { store: new FileStore(checkpoint), namespace: `taskbridge@${url}` }),
   });
 }

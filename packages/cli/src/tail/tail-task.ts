@@ -7,6 +7,7 @@ import { openQuestions } from '../open-questions.js';
 import { printableLine } from '../printable.js';
 import { shellWords } from '../shell-words.js';
 import { JsonView } from './json-view.js';
+import type { OutageNotes } from './outage-notes.js';
 import { QuestionDesk } from './question-desk.js';
 import { ScreenView } from './screen-view.js';
 import type { TailOptions } from './tail-options.js';
@@ -15,6 +16,8 @@ import { TextView } from './text-view.js';
 
 export interface Tailing {
   client: TaskBridgeClient;
+  /** Of this client. */
+  outages: OutageNotes;
   taskId: string;
   options: ConnectionOptions & TailOptions;
   context: CommandContext;
@@ -38,6 +41,8 @@ export async function tailTask(tailing: Tailing): Promise<void> {
   const interruption = context.interruption();
   const { signal } = interruption;
   const view = viewOf(tailing);
+  // A line between those of the view would break its bar.
+  if (context.terminal) tailing.outages.tell = (text) => view.note(text);
   const desk = deskOf(tailing, view, () => interruption.abort());
   let last: TaskEvent | undefined;
   let offering: NodeJS.Timeout | undefined;
