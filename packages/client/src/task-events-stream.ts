@@ -17,6 +17,7 @@ export interface EventObserver {
 export class TaskEventStream implements AsyncIterable<TaskEvent> {
   readonly #follow: (signal: AbortSignal) => AsyncGenerator<TaskEvent, void>;
   readonly #signal: AbortSignal | undefined;
+
   constructor(follow: (signal: AbortSignal) => AsyncGenerator<TaskEvent, void>, signal: AbortSignal | undefined) {
     this.#follow = follow;
     this.#signal = signal;
@@ -54,7 +55,8 @@ export class TaskEventStream implements AsyncIterable<TaskEvent> {
 
   /**
    * Calls the observer with each event until the task ends or the subscription does. What `next` returns is awaited, and
-   * the event taken then. RxJS returns at once: what its operators do later is not waited for.
+   * the event taken then. RxJS returns at once: what its operators do later is not waited for. Without `error`, what goes
+   * wrong is an unhandled rejection, unless it is the observation's own signal.
    */
   subscribe(observer: EventObserver | NonNullable<EventObserver['next']>): { unsubscribe(): void } {
     const events = this[Symbol.asyncIterator]();

@@ -47,6 +47,11 @@ export async function limited<T>(
 /** Nothing, or only half an answer, has come back, or not in time. */
 export class NetworkFailure extends Error {}
 
+/** For promises that are rejected for want of a network. */
+export function networkFailure(cause: unknown): never {
+  throw new NetworkFailure(String(cause), { cause });
+}
+
 /** A promise that the signal rejects; `start` gets its `resolve` and returns what lets go of everything it holds. */
 export function abortable<T>(
   signal: AbortSignal | undefined,

@@ -173,7 +173,24 @@ describe('A client among adversaries', () => {
       },
     });
     expect(await client.getTask('task-1')).toMatchObject({ status: 'RUNNING' });
+    expect(calls).toBe(3);
     expect(fake.asked).toHaveLength(1);
+  });
+
+  it('tries a command again whose token could not be refreshed for want of a network', async () => {
+    fake.answer = (request, response) =>
+      request.headers.authorization === 'good'
+        ? json(response, snapshot('RUNNING', 1))
+        : json(response, { code: 'AUTHENTICATION_ERROR', message: 'expired' }, 401);
+    let refreshes = 0;
+    const client = fake.clientOf({
+      authHeaderProvider: (_, force) => {
+        if (force) refreshes += 1;
+        if (force && refreshes === 1) throw new TypeError('fetch failed');
+        return { authorization: force ? 'good' : 'old' };
+      },
+    });
+    await expect(client.getTask('task-1')).resolves.toMatchObject({ status: 'RUNNING' });
   });
 
   it('refuses a base address without a scheme', () => {

@@ -50,7 +50,7 @@ export class SteadyStore {
     const key = this.#key(taskId, name);
     const write = this.#writes.get(key) ?? this.#begin(taskId, key, text);
     write.text = text;
-    await this.#attempt('save', taskId, () => write.done, signal);
+    await this.#attempt(operationOf(text), taskId, () => write.done, signal);
   }
 
   #begin(taskId: string, key: string, text: string | undefined): Write {
@@ -68,7 +68,7 @@ export class SteadyStore {
       try {
         await (text === undefined ? store.removeItem(key) : store.setItem(key, text));
       } catch (error) {
-        diagnostics({ kind: 'store-failure', operation: text === undefined ? 'clear' : 'save', taskId, error });
+        diagnostics({ kind: 'store-failure', operation: operationOf(text), taskId, error });
       }
     } while (text !== write.text);
     this.#writes.delete(key);
@@ -88,12 +88,12 @@ export class SteadyStore {
     } catch (error) {
       throwIfAborted(signal);
       diagnostics({ kind: 'store-failure', operation, taskId, error });
-      if (error instanceof NetworkFailure) this.#await(call);
+      if (error instanceof NetworkFailure) this.#countLate(call);
       return undefined;
     }
   }
 
-  #await(call: Promise<unknown>): void {
+  #countLate(call: Promise<unknown>): void {
     const back = (): void => void (this.#late -= 1);
     this.#late += 1;
     call.then(back, back);
@@ -102,4 +102,8 @@ export class SteadyStore {
   #key(taskId: string, name: string): string {
     return `${this.#options.namespace}:${taskId}:${name}`;
   }
+}
+
+function operationOf(text: string | undefined): StoreOperation {
+  return text === undefined ? 'clear' : 'save';
 }

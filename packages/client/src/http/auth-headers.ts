@@ -1,4 +1,4 @@
-import { limited, NetworkFailure, raced } from '../wait.js';
+import { limited, networkFailure, raced } from '../wait.js';
 import type { DiagnosticsListener } from '../diagnostics.js';
 import { TaskBridgeClientError } from '../errors.js';
 
@@ -12,7 +12,7 @@ export interface AuthHeaderContext {
 /**
  * Gives the headers that say who asks. `forceRefresh` follows a 401: the token that was given last is not good any more.
  * Refreshes that are wanted while one is under way share its answer. A refresh that rejects ends what it was for with
- * `AUTHENTICATION_ERROR`; a `TypeError`, which is what `fetch` throws without a network, lets a stream try again.
+ * `AUTHENTICATION_ERROR`; a `TypeError`, which is what `fetch` throws without a network, makes streams and commands try again.
  */
 export type AuthHeaderProvider = (
   context: AuthHeaderContext,
@@ -39,12 +39,13 @@ export class AuthHeaders {
     return this.#provider !== undefined;
   }
 
-  /** Rejects with what the provider throws, and with the signal's reason. */
+  /** Rejects with what the provider throws, a `NetworkFailure` for a `TypeError`, and with the signal's reason. */
   async headers(context: AuthHeaderContext, signal?: AbortSignal): Promise<Record<string, string>> {
     try {
       return (await raced(this.#refreshing ?? this.#provider?.(context, false), signal)) ?? {};
     } catch (error) {
-      throw error instanceof TypeError ? new NetworkFailure(String(error), { cause: error }) : error;
+      if (error instanceof TypeError) networkFailure(error);
+      throw error;
     }
   }
 
@@ -64,7 +65,7 @@ export class AuthHeaders {
       this.refreshes += 1;
       return headers;
     } catch (error) {
-      if (error instanceof TypeError) throw error;
+      if (error instanceof TypeError) networkFailure(error);
       throw new TaskBridgeClientError('AUTHENTICATION_ERROR', 'No token', { cause: error });
     }
   }

@@ -4,7 +4,7 @@ import { TaskBridgeClientError, RequestRefusedError } from '../errors.js';
 import { backoffMs, type BackoffOptions } from '../recovery/backoff.js';
 import { type NetworkStatus, pause, whenOnline } from '../recovery/network-status.js';
 import { addressOf, type QueryValue } from '../routes.js';
-import { limited, NetworkFailure } from '../wait.js';
+import { limited, NetworkFailure, networkFailure } from '../wait.js';
 import type { AuthHeaderContext, AuthHeaders } from './auth-headers.js';
 import { membersOf, refusalOf } from './refusal.js';
 
@@ -37,6 +37,7 @@ export interface HttpClientOptions {
 /** Requests with the caller's identity: a 401 is tried once more with refreshed headers. */
 export class HttpClient {
   readonly #options: HttpClientOptions;
+
   constructor(options: HttpClientOptions) {
     this.#options = options;
   }
@@ -100,10 +101,6 @@ export class HttpClient {
     };
     return fetch(addressOf(baseUrl, route, query), init).catch(networkFailure);
   }
-}
-
-function networkFailure(cause: unknown): never {
-  throw new NetworkFailure(String(cause), { cause });
 }
 
 function lastFailure(operation: string, error: Error): Error {

@@ -12,6 +12,7 @@ const MAX_NAME = 200;
  */
 export class FileStore implements CheckpointStore {
   readonly #folder: string;
+
   constructor(folder: string) {
     this.#folder = folder;
   }

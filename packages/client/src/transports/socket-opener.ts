@@ -24,6 +24,7 @@ export class SocketOpener {
   readonly #auth: AuthHeaders;
   readonly #routes: TaskRoutes;
   readonly #settings: SocketSettings;
+
   constructor(http: HttpClient, auth: AuthHeaders, routes: TaskRoutes, settings: SocketSettings) {
     this.#http = http;
     this.#auth = auth;

@@ -10,6 +10,7 @@ export class WireFrames {
   readonly #taskId: string;
   readonly #transport: TransportName;
   readonly #diagnostics: DiagnosticsListener;
+
   constructor(taskId: string, transport: TransportName, diagnostics: DiagnosticsListener) {
     this.#taskId = taskId;
     this.#transport = transport;
